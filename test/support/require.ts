@@ -1,0 +1,50 @@
+// What a test may need of the machine: it is skipped where that is not here, or fails where everything is required.
+
+import { spawnSync } from 'node:child_process';
+
+/** How each program is found to be here, and what to install (Debian's names) where it is not. */
+const probes = {
+  openssl: { command: 'openssl version', install: 'openssl' },
+  curl: { command: 'curl --version', install: 'curl' },
+  python3: { command: 'python3 -c "import ssl"', install: 'python3' },
+  java: { command: 'java -version', install: 'default-jre-headless' },
+  certtool: { command: 'certtool --version', install: 'gnutls-bin' },
+  cc: { command: 'cc --version', install: 'gcc' },
+  libssl: { command: 'echo "#include <openssl/ssl.h>" | cc -E -', install: 'gcc libssl-dev' },
+  unzip: { command: 'unzip -v', install: 'unzip' },
+} as const;
+
+/** A program (or library) that some tests use as the other side. */
+export type Program = keyof typeof probes;
+
+const found = new Map<Program, boolean>();
+
+function isHere(program: Program): boolean {
+  let here = found.get(program);
+  if (here === undefined) {
+    here = spawnSync('sh', ['-c', probes[program].command], { stdio: 'ignore' }).status === 0;
+    found.set(program, here);
+  }
+  return here;
+}
+
+/**
+ * For `skip` of node:test: false where the thing named is available, else the reason to skip, with the hint.
+ * Throws instead where FLEETROOT_TEST_REQUIRE=all, as in `.ci/run`: there nothing may be left out unnoticed.
+ * @public
+ */
+export function optional(name: string, available: boolean, hint: string): string | false {
+  if (available) return false;
+  const reason = `${name} is not here: ${hint}`;
+  if (process.env['FLEETROOT_TEST_REQUIRE'] === 'all') throw new Error(reason);
+  return reason;
+}
+
+/** `optional` for programs, all of which the test needs: `test('…', { skip: needs('openssl', 'curl') }, …)`. */
+export function needs(...programs: Program[]): string | false {
+  for (const program of programs) {
+    const reason = optional(program, isHere(program), `apt-get install ${probes[program].install}`);
+    if (reason !== false) return reason;
+  }
+  return false;
+}
