@@ -1,0 +1,90 @@
+// The one error class, and the closed table that gives each code its HTTP status and its sentence.
+
+/** Status and standing sentence of every code that a device or an operator can be told (docs/errors.md lists them). */
+const table = {
+  invalid_request: [400, 'The request is malformed.'],
+  unauthenticated: [401, 'This needs a login or a token.'],
+  forbidden: [403, 'The role of this operator does not allow it.'],
+  certificate_required: [403, 'The device gateway needs a client certificate.'],
+  certificate_expired: [403, 'The certificate, or one on its path, has expired.'],
+  certificate_not_yet_valid: [403, 'The certificate, or one on its path, is not valid yet.'],
+  certificate_untrusted: [403, 'The certificate does not lead to a Fleet Root CA of this account.'],
+  certificate_invalid: [403, 'The certificate, or one on its path, breaks a rule of RFC 5280.'],
+  certificate_revoked: [403, 'The certificate has been revoked.'],
+  device_id_invalid: [403, "The certificate's common name is no device ID."],
+  device_id_conflict: [403, 'This device ID belongs to a device under another Fleet Root CA.'],
+  device_id_not_allowed: [403, 'This device ID is not one that may join.'],
+  admission_pending: [403, 'The device waits for an operator to approve it.'],
+  rekey_pending: [403, 'The new key of this device waits for an operator to approve it.'],
+  device_suspended: [403, 'The device is suspended.'],
+  device_revoked: [403, 'The device is revoked.'],
+  fleet_root_ca_closed: [403, 'The Fleet Root CA takes no newcomers.'],
+  fleet_root_ca_disabled: [403, 'The Fleet Root CA is disabled.'],
+  provisioning_key_expired: [403, 'The provisioning key has expired.'],
+  provisioning_key_disabled: [403, 'The provisioning key is disabled.'],
+  provisioning_key_exhausted: [403, 'The provisioning key has no uses left.'],
+  network_not_allowed: [403, 'The provisioning key may not be used from this network.'],
+  provisioning_not_offered: [403, 'This account does not issue device certificates.'],
+  not_a_device: [403, 'This call needs the certificate of a device.'],
+  not_a_provisioning_key: [403, 'This call needs the certificate of a provisioning key.'],
+  not_found: [404, 'There is no such thing here.'],
+  method_not_allowed: [405, 'This path does not take that method.'],
+  request_timeout: [408, 'The request took too long to arrive.'],
+  device_already_registered: [409, 'The device ID is taken.'],
+  host_taken: [409, 'The host belongs to an account already.'],
+  name_taken: [409, 'The name is taken.'],
+  conflict: [409, 'The change does not fit the present state.'],
+  key_held_by_server: [409, 'This server holds, or has held, the private key of that certificate.'],
+  body_too_large: [413, 'The body is too large.'],
+  unsupported_media_type: [415, 'The body has a type that this path does not take.'],
+  misdirected_request: [421, 'The Host header and the TLS server name are not of one account.'],
+  certificate_unfit: [422, 'The certificate cannot serve this purpose.'],
+  too_many_requests: [429, 'Too many requests.'],
+  headers_too_large: [431, 'The header fields are too large.'],
+  internal_error: [500, 'The server failed.'],
+  upstream_unavailable: [502, 'The back end cannot be reached.'],
+  custody_unavailable: [503, 'The custodian of the private keys cannot be reached.'],
+  unavailable: [503, 'The server cannot do this now.'],
+  upstream_timeout: [504, 'The back end did not answer in time.'],
+} as const satisfies Record<string, readonly [number, string]>;
+
+/** A code of the closed table. */
+export type ProblemCode = keyof typeof table;
+
+/** All codes, in the order of their HTTP status. */
+export const problemCodes = Object.keys(table) as ProblemCode[];
+
+/** The HTTP status of a code. */
+export function statusOf(code: ProblemCode): number {
+  return table[code][0];
+}
+
+/** The standing sentence of a code, for where nothing more exact is known. */
+export function sentenceOf(code: ProblemCode): string {
+  return table[code][1];
+}
+
+/** Whether a word from outside is a code of the table. */
+export function isProblemCode(word: string): word is ProblemCode {
+  return Object.hasOwn(table, word);
+}
+
+/**
+ * What is told to whoever asked for something that cannot be done.
+ * `message` is one sentence that says what is wrong and where; `hint` one that says what to do about it.
+ */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly code: ProblemCode;
+  readonly hint: string | null;
+
+  constructor(code: ProblemCode, message?: string, hint?: string | null, options?: ErrorOptions) {
+    super(message ?? sentenceOf(code), options);
+    this.code = code;
+    this.hint = hint ?? null;
+  }
+
+  get status(): number {
+    return statusOf(this.code);
+  }
+}
