@@ -1,0 +1,41 @@
+// What an operator adds to an account's credentials.zip for an update back end; sealed, since some of it is secret.
+
+import { Problem } from '../problem.ts';
+import type { Db, Tx } from './database.ts';
+import type { AccountFile } from './tables.ts';
+
+/** Keeps an entry, in place of the one of that name. */
+export async function setAccountFile(tx: Tx, file: Omit<AccountFile, 'updated_at'>): Promise<AccountFile> {
+  const { sealed_content } = file;
+  const kept = await tx.db
+    .insertInto('account_files')
+    .values({ ...file, updated_at: tx.now })
+    .onConflict((conflict) =>
+      conflict.columns(['account_id', 'entry']).doUpdateSet({ sealed_content, updated_at: tx.now }),
+    )
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  tx.changed({ kind: 'account', account_id: file.account_id });
+  return kept;
+}
+
+/** Takes an entry away. Throws `not_found`. */
+export async function removeAccountFile(
+  tx: Tx,
+  { account_id, entry }: { account_id: string; entry: string },
+): Promise<AccountFile> {
+  const removed = await tx.db
+    .deleteFrom('account_files')
+    .where('account_id', '=', account_id)
+    .where('entry', '=', entry)
+    .returningAll()
+    .executeTakeFirst();
+  if (!removed) throw new Problem('not_found', `This account has no file ${entry}.`);
+  tx.changed({ kind: 'account', account_id });
+  return removed;
+}
+
+/** The entries of an account, by their names. */
+export async function accountFilesOf(db: Db, account_id: string): Promise<AccountFile[]> {
+  return db.selectFrom('account_files').selectAll().where('account_id', '=', account_id).orderBy('entry').execute();
+}

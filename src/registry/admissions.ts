@@ -1,0 +1,191 @@
+// What the gateway writes when a device comes in: a newcomer, a new certificate, a move to another Fleet Root CA.
+
+import { randomUUID } from 'node:crypto';
+import { isAllowed } from './allow-list.ts';
+import { certificateByTbs } from './certificates.ts';
+import type { Db, Tx } from './database.ts';
+import { deviceById } from './devices.ts';
+import type { Account, CertificateRecord, CertificateState, Device, FleetRootCa } from './tables.ts';
+
+/** Everything in the registry that a decision about a device rests on. */
+export interface Standing {
+  device: Device | null;
+  /** The certificate it shows, as remembered; null where it was never seen. */
+  certificate: CertificateRecord | null;
+  /** Whether the key of that certificate is one that the device has had in use before. */
+  knownKey: boolean;
+  /** Whether the device ID is on the account's allow-list. */
+  allowed: boolean;
+}
+
+/** Reads what a decision about the device ID and the certificate rests on. */
+export async function standingOf(
+  db: Db,
+  account_id: string,
+  shown: { device_id: string; tbs_sha256: string; public_key_sha256: string },
+): Promise<Standing> {
+  const certificate = await certificateByTbs(db, account_id, shown.tbs_sha256);
+  const device = await deviceById(db, account_id, shown.device_id);
+  const unseen = device !== undefined && certificate === undefined;
+  return {
+    device: device ?? null,
+    certificate: certificate ?? null,
+    knownKey: unseen && (await hasHadKey(db, device, shown.public_key_sha256)),
+    allowed: await isAllowed(db, account_id, shown.device_id),
+  };
+}
+
+async function hasHadKey(db: Db, device: Device, public_key_sha256: string): Promise<boolean> {
+  const found = await db
+    .selectFrom('certificates')
+    .select('tbs_sha256')
+    .where('account_id', '=', device.account_id)
+    .where('device_uuid', '=', device.uuid)
+    .where('public_key_sha256', '=', public_key_sha256)
+    .where('state', 'in', ['current', 'superseded'])
+    .executeTakeFirst();
+  return found !== undefined;
+}
+
+/** A certificate as a device showed it, validated by the gateway. */
+export type ShownCertificate = Pick<
+  CertificateRecord,
+  'tbs_sha256' | 'sha256' | 'serial' | 'public_key_sha256' | 'not_before' | 'not_after' | 'subject_name' | 'der'
+>;
+
+/** What the decision wants written, and what it rested on. */
+export interface Admittance {
+  account_id: string;
+  shown: ShownCertificate;
+  /** The state the device shall have. */
+  state: 'pending' | 'active';
+  /** `current`, or `pending` for a new key that waits for the operator. */
+  certificate_state: Extract<CertificateState, 'current' | 'pending'>;
+  fleet_root_ca_id: string;
+  basis: { standing: Standing; account: Account; root: FleetRootCa };
+}
+
+/**
+ * Writes an admittance, if what it rested on still holds: false where something changed meanwhile and the decision
+ * must be taken anew, so that of two devices racing for one ID, or a device racing an operator, one decides.
+ */
+export async function admitDevice(tx: Tx, admittance: Admittance): Promise<boolean> {
+  const { account_id, shown, basis } = admittance;
+  if (!(await stillHolds(tx, admittance))) return false;
+  const uuid = basis.standing.device?.uuid ?? randomUUID();
+  if (basis.standing.device) await updateDevice(tx, admittance, basis.standing.device);
+  else await insertDevice(tx, admittance, uuid);
+
+  if (admittance.certificate_state === 'current') {
+    await tx.db
+      .updateTable('certificates')
+      .set({ state: 'superseded' })
+      .where('account_id', '=', account_id)
+      .where('device_uuid', '=', uuid)
+      .where('state', '=', 'current')
+      .where('tbs_sha256', '!=', shown.tbs_sha256)
+      .execute();
+  }
+  const used = admittance.certificate_state === 'current' ? tx.now : null;
+  await tx.db
+    .insertInto('certificates')
+    .values({
+      ...shown,
+      account_id,
+      profile: 'device',
+      state: admittance.certificate_state,
+      device_uuid: uuid,
+      fleet_root_ca_id: admittance.fleet_root_ca_id,
+      provisioning_key_id: null,
+      created_at: tx.now,
+      first_used_at: used,
+      reply: null,
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['account_id', 'tbs_sha256']).doUpdateSet((set) => ({
+        state: admittance.certificate_state,
+        fleet_root_ca_id: admittance.fleet_root_ca_id,
+        first_used_at: set.fn.coalesce('certificates.first_used_at', set.val(used)),
+      })),
+    )
+    .execute();
+  tx.changed({ kind: 'device', account_id, device_uuid: uuid });
+  return true;
+}
+
+async function insertDevice(tx: Tx, { account_id, shown, state, fleet_root_ca_id }: Admittance, uuid: string) {
+  await tx.db
+    .insertInto('devices')
+    .values({
+      uuid,
+      account_id,
+      device_id: shown.subject_name,
+      state,
+      method: 'device',
+      fleet_root_ca_id,
+      provisioning_key_id: null,
+      allowed_root_id: null,
+      reprovision_until: null,
+      first_seen: tx.now,
+      last_seen: null,
+    })
+    .execute();
+}
+
+async function updateDevice(tx: Tx, { state, certificate_state, fleet_root_ca_id }: Admittance, device: Device) {
+  // A key that waits for approval moves nobody: the device goes on where it is.
+  const moved = certificate_state === 'current' && device.fleet_root_ca_id !== fleet_root_ca_id;
+  await tx.db
+    .updateTable('devices')
+    .set({ state, ...(moved ? { fleet_root_ca_id, allowed_root_id: null, method: 'device' as const } : {}) })
+    .where('account_id', '=', device.account_id)
+    .where('uuid', '=', device.uuid)
+    .execute();
+}
+
+async function stillHolds(tx: Tx, { account_id, shown, basis }: Admittance): Promise<boolean> {
+  const now = await standingOf(tx.db, account_id, {
+    device_id: shown.subject_name,
+    tbs_sha256: shown.tbs_sha256,
+    public_key_sha256: shown.public_key_sha256,
+  });
+  const account = await tx.db.selectFrom('accounts').selectAll().where('id', '=', account_id).executeTakeFirst();
+  const root = await tx.db
+    .selectFrom('fleet_root_cas')
+    .selectAll()
+    .where('account_id', '=', account_id)
+    .where('id', '=', basis.root.id)
+    .executeTakeFirst();
+  const was = basis.standing;
+  return (
+    same(now.device, was.device, ['uuid', 'state', 'fleet_root_ca_id', 'allowed_root_id']) &&
+    same(now.certificate, was.certificate, ['state', 'device_uuid']) &&
+    now.knownKey === was.knownKey &&
+    now.allowed === was.allowed &&
+    same(account ?? null, basis.account, ['admission', 'rekey', 'device_id_pattern']) &&
+    same(root ?? null, basis.root, ['state'])
+  );
+}
+
+function same<T extends object>(one: T | null, other: T | null, members: readonly (keyof T)[]): boolean {
+  if (one === null || other === null) return one === other;
+  return members.every((member) => one[member] === other[member]);
+}
+
+/** Records that a certificate of a device has been used: from now on a lost reply is no reason to make another. */
+export async function recordFirstUse(
+  tx: Tx,
+  { account_id, tbs_sha256 }: { account_id: string; tbs_sha256: string },
+): Promise<boolean> {
+  const used = await tx.db
+    .updateTable('certificates')
+    .set({ first_used_at: tx.now })
+    .where('account_id', '=', account_id)
+    .where('tbs_sha256', '=', tbs_sha256)
+    .where('state', 'in', ['current', 'superseded'])
+    .where('first_used_at', 'is', null)
+    .returning('device_uuid')
+    .executeTakeFirst();
+  if (used?.device_uuid) tx.changed({ kind: 'device', account_id, device_uuid: used.device_uuid });
+  return used !== undefined;
+}

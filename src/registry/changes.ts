@@ -1,0 +1,38 @@
+// What has changed in the registry, told after the commit to whoever keeps something of it in memory or on a wire.
+
+/** One change, as coarse as its listeners need: what they hold of it is thrown away and read again. */
+export type Change =
+  /** Policy, hosts, gateway certificate, back ends, files, or the account's end. */
+  | { kind: 'account'; account_id: string }
+  /** Fleet Root CAs, intermediates, distrusted keys, the provisioning CA. */
+  | { kind: 'trust'; account_id: string }
+  /** A device's state, its end, or one of its certificates. */
+  | { kind: 'device'; account_id: string; device_uuid: string }
+  | { kind: 'provisioning_key'; account_id: string; provisioning_key_id: string };
+
+/** Who is told. Listeners run one after the other, on the main thread, before the write's promise resolves. */
+export class Changes {
+  readonly #listeners = new Set<(change: Change) => void>();
+
+  /** Has `listener` told of every change from now on. Returns the function that ends this. */
+  listen(listener: (change: Change) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * Tells every listener, also those after one that throws: a cache that cannot forget must not keep a connection open
+   * elsewhere. Throws an AggregateError of what they threw.
+   */
+  tell(change: Change): void {
+    const errors: unknown[] = [];
+    for (const listener of this.#listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw new AggregateError(errors, `A listener failed at a change of kind ${change.kind}.`);
+  }
+}

@@ -1,0 +1,11 @@
+// What columns and tables are called in the database at hand, for the migrations to use.
+
+import type { RawBuilder } from 'kysely';
+
+export interface ColumnTypes {
+  bytes: 'blob' | 'bytea';
+  /** Milliseconds since 1970: more than 32 bits. */
+  instant: 'integer' | 'bigint';
+  /** What stands after a table's closing bracket. */
+  tableEnd: RawBuilder<unknown>;
+}

@@ -1,0 +1,82 @@
+// The two gateway CAs of an account and the certificate that its gateway shows.
+
+import { Problem } from '../problem.ts';
+import { type Db, prepared, type Tx } from './database.ts';
+import type { GatewayCa, GatewayCertificate } from './tables.ts';
+
+/** Records a gateway CA. An account has one that is active and one on standby at most. */
+export async function recordGatewayCa(tx: Tx, ca: Omit<GatewayCa, 'created_at'>): Promise<GatewayCa> {
+  const recorded = await tx.db
+    .insertInto('gateway_cas')
+    .values({ ...ca, created_at: tx.now })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  tx.changed({ kind: 'account', account_id: ca.account_id });
+  return recorded;
+}
+
+/** Makes the standby gateway CA the active one and retires the active one. Throws `conflict` without a standby. */
+export async function switchGatewayCa(
+  tx: Tx,
+  { account_id }: { account_id: string },
+): Promise<{ active: GatewayCa; retired: GatewayCa | undefined }> {
+  const turn = (from: 'active' | 'standby', to: 'active' | 'retired') =>
+    tx.db
+      .updateTable('gateway_cas')
+      .set({ state: to })
+      .where('account_id', '=', account_id)
+      .where('state', '=', from)
+      .returningAll()
+      .executeTakeFirst();
+  const retired = await turn('active', 'retired');
+  const active = await turn('standby', 'active');
+  if (!active) throw new Problem('conflict', 'The account has no standby gateway CA to switch to.');
+  tx.changed({ kind: 'account', account_id });
+  return { active, retired };
+}
+
+/** Records a new gateway certificate. The earlier one goes, and its key with it: nothing is served with it any more. */
+export async function recordGatewayCertificate(
+  tx: Tx,
+  certificate: Omit<GatewayCertificate, 'created_at'>,
+): Promise<GatewayCertificate> {
+  await tx.db.deleteFrom('gateway_certificates').where('account_id', '=', certificate.account_id).execute();
+  const recorded = await tx.db
+    .insertInto('gateway_certificates')
+    .values({ ...certificate, created_at: tx.now })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  tx.changed({ kind: 'account', account_id: certificate.account_id });
+  return recorded;
+}
+
+const casOfAccount = prepared((db, given: { account_id: string }) =>
+  db
+    .selectFrom('gateway_cas')
+    .selectAll()
+    .where('account_id', '=', given.account_id)
+    .orderBy('state')
+    .orderBy('created_at'),
+);
+
+/** The gateway CAs of an account: the active one, those retired, the standby, as their states' alphabet has it. */
+export async function gatewayCasOf(db: Db, account_id: string): Promise<GatewayCa[]> {
+  return casOfAccount(db, { account_id });
+}
+
+/** The certificate that the account's gateway shows. */
+export async function gatewayCertificateOf(db: Db, account_id: string): Promise<GatewayCertificate | undefined> {
+  return db.selectFrom('gateway_certificates').selectAll().where('account_id', '=', account_id).executeTakeFirst();
+}
+
+/** The gateway certificates, of all accounts that are ready, that end before an instant, the next to end first. */
+export async function gatewayCertificatesDue(db: Db, before: number): Promise<GatewayCertificate[]> {
+  return db
+    .selectFrom('gateway_certificates')
+    .innerJoin('accounts', 'accounts.id', 'gateway_certificates.account_id')
+    .selectAll('gateway_certificates')
+    .where('gateway_certificates.not_after', '<', before)
+    .where('accounts.ready_at', 'is not', null)
+    .orderBy('gateway_certificates.not_after')
+    .execute();
+}

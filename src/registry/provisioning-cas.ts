@@ -1,0 +1,20 @@
+// The provisioning CA of an account, which signs the certificates of its provisioning keys and nothing else.
+
+import type { Db, Tx } from './database.ts';
+import type { ProvisioningCa } from './tables.ts';
+
+/** Records the provisioning CA of an account. */
+export async function recordProvisioningCa(tx: Tx, ca: Omit<ProvisioningCa, 'created_at'>): Promise<ProvisioningCa> {
+  const recorded = await tx.db
+    .insertInto('provisioning_cas')
+    .values({ ...ca, created_at: tx.now })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  tx.changed({ kind: 'trust', account_id: ca.account_id });
+  return recorded;
+}
+
+/** The provisioning CA of an account; a production account has none. */
+export async function provisioningCaOf(db: Db, account_id: string): Promise<ProvisioningCa | undefined> {
+  return db.selectFrom('provisioning_cas').selectAll().where('account_id', '=', account_id).executeTakeFirst();
+}

@@ -1,0 +1,89 @@
+// Who was turned away and why: counted where it is the same again, and bounded for each account.
+
+import { randomUUID } from 'node:crypto';
+import type { Db, Tx } from './database.ts';
+import type { RefusalRecord } from './tables.ts';
+
+/**
+ * A refusal as the gateway saw it; `account_id` is empty where it belongs to no account. It may stand for several, of
+ * which `first_at` is the first and `at` the last.
+ */
+export type Refused = Omit<RefusalRecord, 'id' | 'first_at' | 'count'> &
+  Partial<Pick<RefusalRecord, 'first_at' | 'count'>>;
+
+/**
+ * Records refusals. One with the `sameness` of another adds to its count and takes its place in time, with its own
+ * certificates and address. Of each account, and of those without one, the `limit` latest stay.
+ */
+export async function recordRefusals(
+  tx: Tx,
+  { refusals, limit }: { refusals: readonly Refused[]; limit: number },
+): Promise<void> {
+  const owners = await presentOwners(tx.db, refusals);
+  for (const refused of refusals) if (owners.has(refused.account_id)) await record(tx, refused);
+  for (const account_id of owners) await forgetOldest(tx, account_id, limit);
+}
+
+/** Refusals of an account that has been deleted meanwhile concern nobody. */
+async function presentOwners(db: Db, refusals: readonly Refused[]): Promise<Set<string>> {
+  const named = new Set(refusals.map((refused) => refused.account_id));
+  const present = await db
+    .selectFrom('accounts')
+    .select('id')
+    .where('id', 'in', [...named, ''])
+    .execute();
+  return new Set([...present.map((account) => account.id), ...(named.has('') ? [''] : [])]);
+}
+
+async function record(tx: Tx, refused: Refused): Promise<void> {
+  const { first_at = refused.at, count = 1, ...row } = refused;
+  const { account_id, sameness, ...latest } = row;
+  await tx.db
+    .insertInto('refusals')
+    .values({ ...row, id: randomUUID(), first_at, count })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['account_id', 'sameness'])
+        .doUpdateSet((set) => ({ ...latest, count: set('refusals.count', '+', count) })),
+    )
+    .execute();
+}
+
+async function forgetOldest(tx: Tx, account_id: string, limit: number): Promise<void> {
+  const { kept } = await tx.db
+    .selectFrom('refusals')
+    .select((select) => select.fn.countAll<number | string>().as('kept'))
+    .where('account_id', '=', account_id)
+    .executeTakeFirstOrThrow();
+  const excess = Number(kept) - limit;
+  if (excess <= 0) return;
+  await tx.db
+    .deleteFrom('refusals')
+    .where('id', 'in', (from) =>
+      from
+        .selectFrom('refusals')
+        .select('id')
+        .where('account_id', '=', account_id)
+        .orderBy('at')
+        .orderBy('id')
+        .limit(excess),
+    )
+    .where('account_id', '=', account_id)
+    .execute();
+}
+
+/** The latest refusals of an account, or of none where `account_id` is empty, the latest first. */
+export async function listRefusals(
+  db: Db,
+  account_id: string,
+  { limit = 1_000 }: { limit?: number } = {},
+): Promise<RefusalRecord[]> {
+  return db
+    .selectFrom('refusals')
+    .selectAll()
+    .where('account_id', '=', account_id)
+    .orderBy('at', 'desc')
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+}

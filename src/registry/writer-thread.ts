@@ -1,0 +1,157 @@
+// The one thread that writes: takes all that waits, runs it in one transaction, and answers when that is on the disk.
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { Problem, type ProblemCode } from '../problem.ts';
+import type { Change } from './changes.ts';
+import { asProblem, type Db, isStorageFailure, openForWriting, overSqlite, type Tx } from './database.ts';
+import { migrate } from './migrate.ts';
+import { sqliteTypes } from './sqlite-dialect.ts';
+import { writes } from './writes.ts';
+
+/** A write as it is asked for. */
+export interface Request {
+  name: keyof typeof writes;
+  args: unknown;
+  now: number;
+}
+
+/** A Problem loses its class between threads, so its parts travel. */
+export interface ProblemParts {
+  code: ProblemCode;
+  message: string;
+  hint: string | null;
+}
+
+/** What became of one request. What is no Problem is our bug, and travels as the error it is. */
+export type Failure = { problem: ProblemParts } | { error: unknown };
+export type Outcome = { value: unknown } | Failure;
+
+/** What the thread says: once that it is open or why not, then one answer a transaction, requests in their order. */
+export type Message =
+  | { kind: 'open' }
+  | { kind: 'refused'; failure: Failure }
+  | { kind: 'committed'; outcomes: Outcome[]; changes: Change[] };
+
+/** What the thread is started with. */
+export interface Start {
+  file: string;
+  now: number;
+}
+
+/** Requests in one transaction at most, so that under a flood the first of them do not wait for the last. */
+const batchLimit = 1_000;
+
+/** Holds the one connection that writes. */
+class WriterThread {
+  readonly #port: MessagePort;
+  readonly #database: DatabaseSync;
+  readonly #db: Db;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #save: StatementSync;
+  readonly #undo: StatementSync;
+  readonly #release: StatementSync;
+  #closing = false;
+
+  constructor(port: MessagePort, database: DatabaseSync) {
+    this.#port = port;
+    this.#database = database;
+    this.#db = overSqlite(database);
+    this.#begin = database.prepare('BEGIN IMMEDIATE');
+    this.#commit = database.prepare('COMMIT');
+    this.#save = database.prepare('SAVEPOINT request');
+    this.#undo = database.prepare('ROLLBACK TO request');
+    this.#release = database.prepare('RELEASE request');
+  }
+
+  /** Brings the schema up to date, then takes requests until 'close' comes. */
+  async open(now: number): Promise<void> {
+    await migrate(this.#db, sqliteTypes, now);
+    let turn = Promise.resolve();
+    this.#port.on('message', (first: Request | 'close') => {
+      turn = turn.then(() => this.#work(first));
+    });
+    this.#say({ kind: 'open' });
+  }
+
+  /** Answers `first` and all that has arrived by then, transaction after transaction, until nothing waits. */
+  async #work(first: Request | 'close'): Promise<void> {
+    for (let batch = this.#waiting(first); batch.length > 0; batch = this.#waiting()) {
+      this.#say({ kind: 'committed', ...(await this.#transact(batch)) });
+    }
+    if (this.#closing) this.#close();
+  }
+
+  #waiting(first = this.#receive()): Request[] {
+    const batch: Request[] = [];
+    for (let next = first; next !== undefined; next = batch.length < batchLimit ? this.#receive() : undefined) {
+      if (next === 'close') this.#closing = true;
+      else batch.push(next);
+    }
+    return batch;
+  }
+
+  #receive(): Request | 'close' | undefined {
+    return receiveMessageOnPort(this.#port)?.message;
+  }
+
+  /** Runs the requests one after the other. Where the disk fails, none of them has happened and each is told so. */
+  async #transact(requests: Request[]): Promise<{ outcomes: Outcome[]; changes: Change[] }> {
+    const outcomes: Outcome[] = [];
+    const changes: Change[] = [];
+    try {
+      this.#begin.run();
+      for (const request of requests) outcomes.push(await this.#answer(request, changes));
+      this.#commit.run();
+      return { outcomes, changes };
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      return { outcomes: requests.map(() => failed(error)), changes: [] };
+    }
+  }
+
+  /** One request within its savepoint: one that throws undoes only its own. Throws when the whole transaction is lost. */
+  async #answer({ name, args, now }: Request, changes: Change[]): Promise<Outcome> {
+    const before = changes.length;
+    this.#save.run();
+    try {
+      const write = writes[name] as (tx: Tx, args: unknown) => Promise<unknown>;
+      const value = await write({ db: this.#db, now, changed: (change) => void changes.push(change) }, args);
+      this.#release.run();
+      return { value };
+    } catch (error) {
+      if (isStorageFailure(error) || !this.#database.isTransaction) throw error;
+      this.#undo.run();
+      this.#release.run();
+      changes.length = before;
+      return failed(error);
+    }
+  }
+
+  /** Moves the WAL into the database, so that what lies in the directory afterwards is one file. */
+  #close(): void {
+    this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    this.#database.close();
+    this.#port.close();
+  }
+
+  #say(message: Message): void {
+    this.#port.postMessage(message);
+  }
+}
+
+function failed(cause: unknown): Failure {
+  const error = asProblem(cause);
+  if (!(error instanceof Problem)) return { error };
+  return { problem: { code: error.code, message: error.message, hint: error.hint } };
+}
+
+if (!parentPort) throw new Error('The writer thread is started by writer.ts.');
+const { file, now } = workerData as Start;
+try {
+  await new WriterThread(parentPort, openForWriting(file)).open(now);
+} catch (error) {
+  parentPort.postMessage({ kind: 'refused', failure: failed(error) } satisfies Message);
+  parentPort.close();
+}

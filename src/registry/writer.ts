@@ -1,0 +1,179 @@
+// The registry as the server holds it: direct reads, and writes that one thread groups into durable transactions.
+
+import { dirname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { Problem } from '../problem.ts';
+import { Changes } from './changes.ts';
+import { type Db, lockDirectory, openForReading, overSqlite } from './database.ts';
+import type { Failure, Message, Request, Start } from './writer-thread.ts';
+import type { writes } from './writes.ts';
+
+type Writes = typeof writes;
+export type WriteName = keyof Writes;
+export type WriteArguments<N extends WriteName> = Parameters<Writes[N]>[1];
+export type WriteResult<N extends WriteName> = Awaited<ReturnType<Writes[N]>>;
+
+export interface Registry extends AsyncDisposable {
+  /** Straight from the file, on this thread, without waiting for the writer; sees what is committed. */
+  readonly read: Db;
+  readonly changes: Changes;
+  /** What has been done since the start: writes that were answered, and the commits that it took. */
+  readonly counted: { readonly writes: number; readonly commits: number };
+  /**
+   * Runs a function of `writes` in the writer thread, together with all that waits there, in one transaction. Resolves
+   * when that is on the disk and every listener of `changes` has been told. Rejects with what the function threw (then
+   * nothing of it is left), or with Problem `unavailable` where the disk failed, the writer died or all is closed.
+   */
+  write<N extends WriteName>(name: N, args: WriteArguments<N>): Promise<WriteResult<N>>;
+}
+
+export interface RegistryOptions {
+  /** The SQLite file; its directory is held against a second server. */
+  file: string;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  /**
+   * Called once when the registry cannot go on: its thread has died, or a listener of `changes` has thrown, so that
+   * something may still act on what is no longer so. The server should end.
+   */
+  onFailure: (error: Error) => void;
+}
+
+/**
+ * Opens the registry, making or upgrading the file first. Throws Problem `conflict` while another server has the
+ * directory or when a newer program has had the file, `unavailable` where the disk fails.
+ */
+export async function openRegistry({ file, clock, onFailure }: RegistryOptions): Promise<Registry> {
+  await using held = new AsyncDisposableStack();
+  held.use(lockDirectory(dirname(file)));
+  const start: Start = { file, now: clock() };
+  const worker = new Worker(new URL('./writer-thread.ts', import.meta.url), { workerData: start });
+  const exited = new Promise((resolve) => worker.once('exit', resolve));
+  held.defer(async () => {
+    worker.postMessage('close');
+    await exited;
+  });
+  await opened(worker);
+  // Closed before the thread's connection: only the last one that may write takes the WAL away when it closes.
+  const reader = held.use(openForReading(file));
+  return new SqliteRegistry(overSqlite(reader), worker, held.move(), { clock, onFailure });
+}
+
+function opened(worker: Worker): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.once('error', reject);
+    worker.once('message', (message: Message) => {
+      worker.off('error', reject);
+      if (message.kind === 'refused') reject(toError(message.failure));
+      else resolve();
+    });
+  });
+}
+
+class SqliteRegistry implements Registry {
+  readonly read: Db;
+  readonly changes = new Changes();
+  readonly counted = { writes: 0, commits: 0 };
+  readonly #worker: Worker;
+  readonly #held: AsyncDisposableStack;
+  readonly #clock: () => number;
+  readonly #onFailure: (error: Error) => void;
+  /** What the thread has not answered yet, in the order in which it was asked. */
+  readonly #pending: PromiseWithResolvers<unknown>[] = [];
+  #state: 'open' | 'closing' | 'failed' = 'open';
+  #closed: Promise<void> | null = null;
+
+  /** `held` is all that was opened for it, `worker` included. */
+  constructor(
+    read: Db,
+    worker: Worker,
+    held: AsyncDisposableStack,
+    { clock, onFailure }: Pick<RegistryOptions, 'clock' | 'onFailure'>,
+  ) {
+    this.read = read;
+    this.#worker = worker;
+    this.#held = held;
+    this.#clock = clock;
+    this.#onFailure = onFailure;
+    worker.on('message', (message: Message) => message.kind === 'committed' && this.#answered(message));
+    worker.on('error', (error) => this.#fail(error as Error));
+    worker.on('exit', (code) => {
+      if (this.#state !== 'open' && this.#pending.length === 0) return;
+      this.#fail(new Error(`The writer thread of the registry ended by itself, with code ${code}.`));
+    });
+  }
+
+  write<N extends WriteName>(name: N, args: WriteArguments<N>): Promise<WriteResult<N>> {
+    if (this.#state !== 'open') return Promise.reject(unavailable());
+    const pending = Promise.withResolvers<unknown>();
+    try {
+      this.#worker.postMessage({ name, args: withOwnBytes(args), now: this.#clock() } satisfies Request);
+      this.#pending.push(pending);
+    } catch (error) {
+      pending.reject(error);
+    }
+    return pending.promise as Promise<WriteResult<N>>;
+  }
+
+  /** Finishes what was accepted, then leaves one file, and the directory to whoever comes next. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'open') this.#state = 'closing';
+    await Promise.allSettled(this.#pending.map(({ promise }) => promise));
+    await this.#held.disposeAsync();
+  }
+
+  #answered({ outcomes, changes }: Extract<Message, { kind: 'committed' }>): void {
+    this.counted.commits += 1;
+    this.counted.writes += outcomes.length;
+    const answered = this.#pending.splice(0, outcomes.length);
+    try {
+      for (const change of changes) this.changes.tell(change);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+    for (const [index, { resolve, reject }] of answered.entries()) {
+      const outcome = outcomes[index]!;
+      if ('value' in outcome) resolve(outcome.value);
+      else reject(toError(outcome));
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#state === 'failed') return;
+    this.#state = 'failed';
+    for (const { reject } of this.#pending.splice(0)) reject(unavailable());
+    this.#onFailure(error);
+  }
+}
+
+function unavailable(): Problem {
+  return new Problem('unavailable', 'The registry takes no more writes: the server is ending.');
+}
+
+function toError(failure: Failure): unknown {
+  if ('error' in failure) return failure.error;
+  const { code, message, hint } = failure.problem;
+  return new Problem(code, message, hint);
+}
+
+/**
+ * The same plain value, its bytes each in memory of their own: a Buffer is mostly a window on a pool, and the whole pool
+ * would be copied to the other thread. Throws TypeError for what is no plain data, a Secret above all.
+ */
+function withOwnBytes(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) {
+    return value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value);
+  }
+  if (Array.isArray(value)) return value.map(withOwnBytes);
+  if (Object.getPrototypeOf(value) !== Object.prototype) {
+    throw new TypeError(`A write takes plain data, no ${value.constructor?.name ?? 'object without a prototype'}.`);
+  }
+  const own: Record<string, unknown> = {};
+  for (const [key, member] of Object.entries(value)) own[key] = withOwnBytes(member);
+  return own;
+}

@@ -1,0 +1,413 @@
+// No function of the registry gives or touches a row of another account, and none reads a table from end to end.
+
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, after, describe, test } from 'node:test';
+import type { CompiledQuery } from 'kysely';
+import { accountById } from '../../src/registry/accounts.ts';
+import { standingOf } from '../../src/registry/admissions.ts';
+import { asProblem, type Db, type Tx } from '../../src/registry/database.ts';
+import { writes } from '../../src/registry/writes.ts';
+import { backends, type Home, insertRows, type Rows, rowsOf, transactionOn } from '../support/registry.ts';
+
+const now = 1_800_000_000_000;
+const mine = rowsOf('mine');
+const other = rowsOf('other');
+const me = mine.accounts[0]!.id;
+
+/** How a function is called for `account_id` with references to what `its` rows are: mine, or another account's. */
+interface Call {
+  args(account_id: string, its: Rows, db: Db): unknown[] | Promise<unknown[]>;
+  /** What must be so beforehand, in every account alike: the other's rows shall be as exposed as mine. */
+  first?(db: Db): Promise<unknown>;
+}
+
+const intended = (db: Db) => db.updateTable('certificates').set({ state: 'intended' }).execute();
+const inState = (state: 'pending' | 'suspended') => (db: Db) => db.updateTable('devices').set({ state }).execute();
+const named: Call = { args: (account_id, its) => [{ account_id, device: its.devices[0]!.device_id }] };
+const byUuid = { args: (account_id: string, its: Rows) => [{ account_id, device: `uuid:${its.devices[0]!.uuid}` }] };
+const ofAccount: Call = { args: (account_id) => [account_id] };
+const forAccount: Call = { args: (account_id) => [{ account_id }] };
+const ofDevice: Call = { args: (account_id, its) => [account_id, its.devices[0]!.uuid] };
+const tbs = (account_id: string, its: Rows) => ({ account_id, tbs_sha256: its.certificates[0]!.tbs_sha256 });
+const renamed = <T extends { account_id: string }>(account_id: string, row: T, ...members: (keyof T)[]): T => ({
+  ...row,
+  account_id,
+  ...Object.fromEntries(members.map((member) => [member, `new-${String(member)}`])),
+});
+
+/** Every read that takes an account, by its name: the arguments after the database. */
+const reads: Record<string, Call> = {
+  accountFilesOf: ofAccount,
+  allowListOf: ofAccount,
+  certificateByTbs: { args: (account_id, its) => [account_id, its.certificates[0]!.tbs_sha256] },
+  certificatesOf: ofDevice,
+  countDevicesByRoot: ofAccount,
+  deviceById: { args: (account_id, its) => [account_id, its.devices[0]!.device_id] },
+  deviceByRef: { args: (account_id, its) => [account_id, `uuid:${its.devices[0]!.uuid}`] },
+  devicesOfProvisioningKey: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.id] },
+  fleetRootCaByRef: { args: (account_id, its) => [account_id, its.fleet_root_certificates[0]!.sha256] },
+  fleetRootCasOf: ofAccount,
+  fleetRootCertificatesOf: ofAccount,
+  gatewayCasOf: ofAccount,
+  gatewayCertificateOf: ofAccount,
+  hostsOf: ofAccount,
+  isAllowed: { args: (account_id, its) => [account_id, its.allow_list[0]!.device_id] },
+  keysOf: ofAccount,
+  listDevices: { args: (account_id) => [account_id, { state: 'active', after: '' }] },
+  listProvisioningKeys: ofAccount,
+  listRefusals: ofAccount,
+  provisioningCaOf: ofAccount,
+  provisioningKeyByTbs: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.tbs_sha256] },
+  reportsOf: ofDevice,
+  requireProvisioningKey: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.id] },
+  standingOf: {
+    args: (account_id, its) => [
+      account_id,
+      {
+        device_id: its.devices[0]!.device_id,
+        tbs_sha256: its.certificates[0]!.tbs_sha256,
+        public_key_sha256: its.certificates[0]!.public_key_sha256,
+      },
+    ],
+  },
+  trustOf: ofAccount,
+  upstreamsOf: ofAccount,
+};
+
+/** Every write that takes an account, by its name: the arguments after the transaction. */
+const scopedWrites: Record<string, Call> = {
+  abandonCertificate: { args: (account_id, its) => [tbs(account_id, its)], first: intended },
+  abandonIssuance: { args: (account_id, its) => [tbs(account_id, its)], first: intended },
+  addFleetRootCa: {
+    args: (account_id, its) => [
+      {
+        ca: renamed(
+          account_id,
+          { ...its.fleet_root_cas[0]!, successor_id: its.fleet_root_cas[1]!.id },
+          'id',
+          'name',
+          'public_key_sha256',
+        ),
+        certificates: [renamed(account_id, its.fleet_root_certificates[0]!, 'sha256')],
+      },
+    ],
+  },
+  addFleetRootCertificates: {
+    args: (account_id, its) => [
+      {
+        account_id,
+        fleet_root_ca_id: its.fleet_root_cas[0]!.id,
+        rows: [
+          { ...its.fleet_root_certificates[0]!, role: 'intermediate' },
+          { ...its.fleet_root_certificates[0]!, role: 'intermediate', sha256: 'new-sha256' },
+        ],
+      },
+    ],
+  },
+  addHost: { args: (account_id) => [{ account_id, host: 'new.example' }] },
+  admitDevice: { args: async (account_id, its, db) => [await admittance(account_id, its, db)] },
+  approveDevice: { ...named, first: inState('pending') },
+  beginIssuance: {
+    args: (account_id, its) => {
+      const { sha256, state, created_at, first_used_at, device_uuid, reply, ...row } = its.certificates[0]!;
+      const provisioning_key_id = its.provisioning_keys[0]!.id;
+      const fleet_root_ca_id = its.fleet_root_cas[0]!.id;
+      const fresh = renamed(account_id, row, 'tbs_sha256', 'subject_name');
+      return [{ certificate: { ...fresh, provisioning_key_id, fleet_root_ca_id } }];
+    },
+  },
+  completeCertificate: {
+    args: (account_id, its) => [{ ...tbs(account_id, its), sha256: 'new', der: new Uint8Array(3) }],
+    first: intended,
+  },
+  completeIssuance: {
+    args: (account_id, its) => [{ ...tbs(account_id, its), sha256: 'new', der: new Uint8Array(3) }],
+    first: intended,
+  },
+  deleteDevice: byUuid,
+  disableProvisioningKey: { args: (account_id, its) => [{ account_id, id: its.provisioning_keys[0]!.id }] },
+  distrustKey: {
+    args: (account_id, its) => [renamed(account_id, its.distrusted_keys[0]!)],
+  },
+  importAllowList: {
+    args: (account_id, its) => [{ account_id, device_ids: [its.allow_list[0]!.device_id, 'new'] }],
+  },
+  intendCertificate: {
+    args: (account_id, its) => {
+      const { sha256, state, created_at, first_used_at, ...row } = its.certificates[0]!;
+      return [{ certificate: { ...renamed(account_id, row, 'tbs_sha256'), device_uuid: its.devices[0]!.uuid } }];
+    },
+  },
+  moveRoot: {
+    args: (account_id, its) => [
+      { account_id, device: its.devices[0]!.device_id, fleet_root_ca_id: its.fleet_root_cas[1]!.id },
+    ],
+  },
+  readyAccount: forAccount,
+  recordFirstUse: { args: (account_id, its) => [tbs(account_id, its)] },
+  recordGatewayCa: {
+    args: (account_id, its) => [
+      { ...renamed(account_id, its.gateway_cas[0]!, 'id'), state: 'retired', key_id: its.keys[0]!.id },
+    ],
+  },
+  recordGatewayCertificate: {
+    args: (account_id, its) => [
+      { ...renamed(account_id, its.gateway_certificates[0]!, 'id'), gateway_ca_id: its.gateway_cas[0]!.id },
+    ],
+  },
+  recordKey: { args: (account_id, its) => [{ key: renamed(account_id, its.keys[0]!, 'id') }] },
+  recordLastSeen: {
+    args: (account_id, its) => [{ seen: [{ account_id, device_uuid: its.devices[0]!.uuid, at: now }] }],
+  },
+  recordProvisioningCa: {
+    args: (account_id, its) => [{ ...renamed(account_id, its.provisioning_cas[0]!, 'id'), key_id: its.keys[0]!.id }],
+  },
+  recordProvisioningKey: {
+    args: (account_id, its) => {
+      const { uses, disabled_at, created_at, ...row } = its.provisioning_keys[0]!;
+      return [{ key: renamed(account_id, row, 'id', 'tbs_sha256') }];
+    },
+  },
+  recordRefusals: {
+    args: (account_id, its) => {
+      const { id, first_at, count, ...refused } = its.refusals[0]!;
+      return [
+        {
+          refusals: [
+            { ...refused, account_id },
+            { ...refused, account_id, sameness: 'new' },
+          ],
+          limit: 1,
+        },
+      ];
+    },
+  },
+  rejectDevice: { ...named, first: inState('pending') },
+  removeAccount: forAccount,
+  removeAccountFile: { args: (account_id, its) => [{ account_id, entry: its.account_files[0]!.entry }] },
+  removeFromAllowList: { args: (account_id, its) => [{ account_id, device_ids: [its.allow_list[0]!.device_id] }] },
+  removeHost: { args: (account_id, its) => [{ account_id, host: its.account_hosts[1]!.host }] },
+  removeUpstream: { args: (account_id, its) => [{ account_id, prefix: its.upstreams[0]!.prefix }] },
+  reprovisionDevice: named,
+  resumeDevice: { ...named, first: inState('suspended') },
+  revokeCertificate: { args: (account_id, its) => [{ account_id, sha256: its.certificates[0]!.tbs_sha256 }] },
+  revokeDevice: byUuid,
+  setAccountFile: { args: (account_id, its) => [renamed(account_id, its.account_files[0]!)] },
+  setFleetRootState: {
+    args: (account_id, its) => [{ account_id, fleet_root_ca_id: its.fleet_root_cas[0]!.id, state: 'disabled' }],
+  },
+  setPolicy: { args: (account_id) => [{ account_id, admission: 'approval' }] },
+  setSuccessor: {
+    args: (account_id, its) => [{ account_id, old_id: its.fleet_root_cas[0]!.id, new_id: its.fleet_root_cas[1]!.id }],
+  },
+  setUpstream: { args: (account_id, its) => [renamed(account_id, its.upstreams[0]!)] },
+  setUpstreams: { args: (account_id, its) => [{ account_id, upstreams: its.upstreams }] },
+  settleReply: { args: (account_id, its) => [{ ...tbs(account_id, its), reply: 'lost' }] },
+  storeReport: {
+    args: (account_id, its) => [{ ...renamed(account_id, its.reports[0]!), device_uuid: its.devices[0]!.uuid }],
+  },
+  suspendDevice: named,
+  switchGatewayCa: forAccount,
+  trustKey: {
+    args: (account_id, its) => [{ account_id, public_key_sha256: its.distrusted_keys[0]!.public_key_sha256 }],
+  },
+};
+
+/** What belongs to the server as a whole: who calls it has no account yet, means all of them, or means a key by its ID. */
+const serverWide: Record<string, unknown[]> = {
+  accountById: [me],
+  accountByRef: ['mine-account-name'],
+  accountOfHost: ['mine.example'],
+  forgetKey: [{ key_id: 'mine-key' }],
+  gatewayCertificatesDue: [5],
+  heldKeys: [['mine-key-sha256']],
+  insertAccount: [{ account: { ...mine.accounts[0], id: 'new', name: 'new' }, host: 'new.gateway.localhost' }],
+  keyById: ['mine-key'],
+  listAccounts: [],
+  rememberServerValue: [{ key: 'key', value: new Uint8Array(1) }],
+  removeUnreadyAccounts: [{}],
+  requireAccount: [me],
+  serverValue: ['key'],
+  settleInterrupted: [{}],
+};
+
+/** A device of an unknown ID that comes with a certificate under the Fleet Root CA of `its`. */
+async function admittance(account_id: string, its: Rows, db: Db) {
+  const shown = { ...its.certificates[0]!, tbs_sha256: 'new-tbs', subject_name: its.devices[0]!.device_id };
+  const { sha256, tbs_sha256, serial, public_key_sha256, not_before, not_after, subject_name, der } = shown;
+  const standing = await standingOf(db, account_id, { device_id: subject_name, tbs_sha256, public_key_sha256 });
+  return {
+    account_id,
+    shown: { sha256, tbs_sha256, serial, public_key_sha256, not_before, not_after, subject_name, der },
+    state: 'active',
+    certificate_state: 'current',
+    fleet_root_ca_id: its.fleet_root_cas[0]!.id,
+    basis: { standing, account: await accountById(db, account_id), root: its.fleet_root_cas[0]! },
+  };
+}
+
+type Registered = (context: Db | Tx, ...args: unknown[]) => Promise<unknown>;
+
+/** Files that hold the registry up and know no account. */
+const foundation = [
+  'changes',
+  'column-types',
+  'database',
+  'migrate',
+  'sqlite-dialect',
+  'tables',
+  'writer',
+  'writer-thread',
+  'writes',
+];
+const folder = join(import.meta.dirname, '../../src/registry');
+const functions = new Map<string, Registered>();
+for (const file of readdirSync(folder)) {
+  if (!file.endsWith('.ts') || foundation.includes(file.slice(0, -3))) continue;
+  const module: Record<string, unknown> = await import(join(folder, file));
+  for (const [name, value] of Object.entries(module)) {
+    if (typeof value === 'function') functions.set(name, value as Registered);
+  }
+}
+const isWrite = (name: string) => /^async function \w+\(\s*tx\b/.test(functions.get(name)!.toString());
+
+/** What came of a call, in a form that is the same for the same outcome: made-up UUIDs count as one. */
+function outcome(value: unknown): string {
+  const plain = (_: string, member: unknown) => {
+    if (member instanceof Map || member instanceof Set) return [...member];
+    return member instanceof Uint8Array ? Buffer.from(member).toString('latin1') : member;
+  };
+  return (JSON.stringify(value, plain) ?? 'undefined').replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'UUID');
+}
+
+interface Run {
+  fulfilled: boolean;
+  outcome: string;
+  /** Whether every row of another account, or of none, is as before. */
+  untouched: boolean;
+  /** The accounts that changes were told of. */
+  told: string[];
+}
+
+/** Whether queries are heard at present: only those of the function called are. */
+let listening = false;
+
+/** Calls a function in a transaction that is undone afterwards. */
+async function run(db: Db, name: string, { args, first }: Call, its: Rows): Promise<Run> {
+  const undone = Symbol();
+  let result: Run | undefined;
+  await db
+    .transaction()
+    .execute(async (transaction) => {
+      await first?.(transaction);
+      const before = await rowsOfOthers(transaction);
+      const tx = transactionOn(transaction, now);
+      const given = await args(me, its, transaction);
+      listening = true;
+      const settled = await functions.get(name)!(isWrite(name) ? tx : transaction, ...given).then(
+        (value) => ({ fulfilled: true, outcome: outcome(value) }),
+        (error) => ({ fulfilled: false, outcome: String(asProblem(error)) }),
+      );
+      listening = false;
+      // What a call did before it failed, the writer undoes.
+      const untouched = !settled.fulfilled || (await rowsOfOthers(transaction)) === before;
+      result = { ...settled, untouched, told: tx.changes.map((change) => change.account_id) };
+      throw undone;
+    })
+    .catch((error) => {
+      if (error !== undone) throw error;
+    });
+  return result!;
+}
+
+async function rowsOfOthers(db: Db): Promise<string> {
+  const rows: unknown[] = [await db.selectFrom('server').selectAll().execute()];
+  rows.push(await db.selectFrom('accounts').selectAll().where('id', '!=', me).execute());
+  for (const table of Object.keys(other) as (keyof Rows)[]) {
+    if (table === 'accounts') continue;
+    rows.push(await db.selectFrom(table).selectAll().where('account_id', '!=', me).execute());
+  }
+  return outcome(rows);
+}
+
+for (const { name: backend, home: newHome } of backends) {
+  describe(`accounts in the registry on ${backend}`, () => {
+    const queries = new Map<string, CompiledQuery>();
+    let home: Home;
+    let emptyHome: Home;
+    /** With both accounts, and with mine alone. */
+    let db: Db;
+    let alone: Db;
+
+    before(async () => {
+      home = newHome();
+      emptyHome = newHome();
+      db = await home.database((query) => listening && queries.set(query.sql, query));
+      alone = await emptyHome.database();
+      await insertRows(db, mine);
+      await insertRows(db, other);
+      await insertRows(alone, mine);
+    });
+    after(() => {
+      home[Symbol.dispose]();
+      emptyHome[Symbol.dispose]();
+    });
+
+    test('every function of the registry is named here, and every one that writes is known to the writer', () => {
+      const all = [...functions.keys()].sort();
+      const here = [...Object.keys(reads), ...Object.keys(scopedWrites), ...Object.keys(serverWide)].sort();
+      assert.deepEqual(here, all);
+      assert.deepEqual(Object.keys(writes).sort(), all.filter(isWrite));
+    });
+
+    test('every table that belongs to an account has rows of both here', async () => {
+      const tables = (await db.introspection.getTables()).filter((table) =>
+        table.columns.some((column) => column.name === 'account_id'),
+      );
+      const here = Object.keys(other).filter((table) => table !== 'accounts');
+      assert.deepEqual(tables.map((table) => table.name).sort(), here.sort());
+    });
+
+    for (const [name, call] of Object.entries({ ...reads, ...scopedWrites })) {
+      test(`${name} acts in its own account, whatever it is given of another`, async () => {
+        const used = new Set<keyof Rows>();
+        const watched = new Proxy(mine, {
+          get(rows, table: keyof Rows) {
+            used.add(table);
+            return rows[table];
+          },
+        });
+        await call.args(me, watched, db);
+        const mixed = [...used].map((table): Rows => ({ ...mine, [table]: other[table] }));
+        for (const its of [mine, other, ...mixed]) {
+          const beside = await run(db, name, call, its);
+          if (its === mine) assert.ok(beside.fulfilled, beside.outcome);
+          assert.ok(beside.untouched, 'rows of another account have changed');
+          assert.ok(
+            beside.told.every((account_id) => account_id === me),
+            'another account is told of',
+          );
+          const without = await run(alone, name, call, its);
+          assert.equal(beside.outcome, without.outcome);
+        }
+      });
+    }
+
+    for (const [name, args] of Object.entries(serverWide)) {
+      test(`${name} is not of one account, and does what it says`, async () => {
+        const { fulfilled, outcome } = await run(db, name, { args: () => args }, mine);
+        assert.ok(fulfilled, outcome);
+      });
+    }
+
+    test('nothing that was asked above reads a table from end to end, but the list of accounts', () => {
+      assert.ok(queries.size > 100, `${queries.size} queries heard`);
+      const scans = [...queries.values()].flatMap((query) =>
+        home.scannedBy(query).flatMap((table) => (table === 'accounts' ? [] : [`${table}: ${query.sql}`])),
+      );
+      assert.deepEqual(scans, []);
+    });
+  });
+}

@@ -1,0 +1,284 @@
+// What the registry promises of its writes: durable, grouped, each undone alone, told after the commit, never alone twice.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, fork, spawnSync } from 'node:child_process';
+import { on, once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
+import { Problem } from '../../src/problem.ts';
+import { accountById, accountOfHost } from '../../src/registry/accounts.ts';
+import type { Change } from '../../src/registry/changes.ts';
+import { openForWriting } from '../../src/registry/database.ts';
+import { serverValue } from '../../src/registry/server-values.ts';
+import { Secret } from '../../src/secret.ts';
+import { backends, someAccount, sqlite } from '../support/registry.ts';
+import type { Ask, Tell } from '../support/registry-child.ts';
+
+const value = Buffer.from('remembered');
+const { created_at: _, ready_at: __, ...account } = someAccount('account');
+const host = 'account.gateway.localhost';
+
+/** Fails with what was not rejected, or not with that code. */
+async function rejects(promise: Promise<unknown>, code: Problem['code'], says = /./): Promise<void> {
+  await assert.rejects(promise, (error) => {
+    assert.ok(error instanceof Problem, String(error));
+    assert.equal(error.code, code);
+    assert.match(error.message, says);
+    return true;
+  });
+}
+
+/** A process that holds `file` and writes what it is asked to. */
+class Child {
+  readonly #process: ChildProcess;
+  readonly #messages: AsyncIterator<[Tell]>;
+
+  constructor(file: string) {
+    this.#process = fork(join(import.meta.dirname, '../support/registry-child.ts'), [file]);
+    this.#messages = on(this.#process, 'message', { close: ['exit'] }) as AsyncIterator<[Tell]>;
+  }
+
+  get pid(): string {
+    return String(this.#process.pid);
+  }
+
+  /** The next thing that it says; at first that it is ready. */
+  async said(): Promise<Tell> {
+    const { value, done } = await this.#messages.next();
+    assert.ok(!done, 'the process has ended');
+    return value[0];
+  }
+
+  ask(keys: string[], bytes: number): void {
+    this.#process.send({ keys, bytes } satisfies Ask);
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
+  }
+}
+
+async function childOn(file: string): Promise<Child> {
+  const child = new Child(file);
+  assert.deepEqual(await child.said(), { ready: true });
+  return child;
+}
+
+for (const { name, home: newHome } of backends) {
+  describe(`the registry on ${name}`, () => {
+    test('what was acknowledged before kill -9 is there afterwards', async () => {
+      using home = newHome();
+      const child = await childOn(home.file);
+      const keys = Array.from({ length: 500 }, (_, i) => `key ${i}`);
+      const acknowledged: string[] = [];
+      child.ask(keys, 2_000);
+      while (acknowledged.length < 100) {
+        const message = await child.said();
+        assert.ok('written' in message);
+        acknowledged.push(message.written);
+      }
+      await child.kill();
+
+      await using registry = await home.open();
+      for (const key of acknowledged) assert.equal((await serverValue(registry.read, key))?.length, 2_000, key);
+    });
+
+    test('a second server on the same directory is refused, until the first is gone, also by kill -9', async () => {
+      using home = newHome();
+      const child = await childOn(home.file);
+      await rejects(home.open(), 'conflict', /Another Fleetroot server is running/);
+      await child.kill();
+      {
+        await using _registry = await home.open();
+        await rejects(home.open(), 'conflict', /Another Fleetroot server is running/);
+      }
+      await using _registry = await home.open();
+    });
+
+    test('a registry of a newer program is refused with a sentence that says so', async () => {
+      using home = newHome();
+      const db = await home.database();
+      await db.insertInto('migrations').values({ number: 9_000, name: '9000-later', applied_at: 1 }).execute();
+      await rejects(home.open(), 'conflict', /newer Fleetroot: it has migration 9000-later/);
+    });
+
+    test('migrations run once and are recorded by their numbers', async () => {
+      using home = newHome();
+      for (let start = 1; start <= 2; start++) {
+        await using registry = await home.open({ clock: () => start });
+        const rows = await registry.read.selectFrom('migrations').selectAll().execute();
+        assert.deepEqual(rows, [{ number: 1, name: '0001-main-job', applied_at: 1 }]);
+      }
+    });
+
+    test('what is asked for while the writer is at work shares one commit', async () => {
+      using home = newHome();
+      await using registry = await home.open();
+      await registry.write('insertAccount', { account, host });
+      const before = registry.counted.commits;
+      const device_ids = Array.from({ length: 20_000 }, (_, i) => `device ${i}`);
+      await Promise.all([
+        registry.write('importAllowList', { account_id: account.id, device_ids }),
+        ...device_ids.slice(0, 200).map((key) => registry.write('rememberServerValue', { key, value })),
+      ]);
+      assert.equal(registry.counted.writes, 202);
+      assert.ok(registry.counted.commits - before <= 3, `${registry.counted.commits - before} commits`);
+    });
+
+    test('a write that fails undoes itself alone, though it shares its transaction with others', async () => {
+      using home = newHome();
+      await using registry = await home.open();
+      await registry.write('insertAccount', { account, host });
+      const told: Change[] = [];
+      registry.changes.listen((change) => told.push(change));
+      const second = { ...account, id: 'second', name: 'second' };
+      const results = await Promise.allSettled([
+        registry.write('rememberServerValue', { key: 'before', value }),
+        registry.write('insertAccount', { account: second, host }),
+        registry.write('rememberServerValue', { key: 'after', value }),
+      ]);
+      assert.deepEqual(
+        results.map((result) => result.status),
+        ['fulfilled', 'rejected', 'fulfilled'],
+      );
+      assert.ok(results[1].status === 'rejected' && results[1].reason instanceof Problem);
+      assert.equal(results[1].reason.code, 'host_taken');
+      assert.equal(await accountById(registry.read, 'second'), undefined);
+      assert.deepEqual(await serverValue(registry.read, 'after'), new Uint8Array(value));
+      assert.deepEqual(told, []);
+    });
+
+    test('changes are told after the commit and before the write resolves, those of a failed write never', async () => {
+      using home = newHome();
+      await using registry = await home.open();
+      await registry.write('insertAccount', { account, host });
+      const events: unknown[] = [];
+      const reads: Promise<void>[] = [];
+      const stop = registry.changes.listen((change) => {
+        events.push(change);
+        reads.push(accountOfHost(registry.read, host).then((found) => assert.equal(found?.id, account.id)));
+      });
+      await registry.write('readyAccount', { account_id: account.id }).then(() => events.push('resolved'));
+      await Promise.all(reads);
+      assert.deepEqual(events, [{ kind: 'account', account_id: account.id }, 'resolved']);
+      await rejects(registry.write('addHost', { account_id: account.id, host }), 'host_taken');
+      stop();
+      await registry.write('addHost', { account_id: account.id, host: 'more.example' });
+      assert.equal(events.length, 2);
+    });
+
+    test('a listener that throws keeps no other from hearing, and the registry says that the server must end', async () => {
+      using home = newHome();
+      const failures: Error[] = [];
+      await using registry = await home.open({ onFailure: (error) => failures.push(error) });
+      await registry.write('insertAccount', { account, host });
+      const heard: Change[] = [];
+      registry.changes.listen(() => {
+        throw new Error('cannot forget');
+      });
+      registry.changes.listen((change) => heard.push(change));
+      await registry.write('readyAccount', { account_id: account.id });
+      assert.equal(heard.length, 1);
+      assert.equal(failures.length, 1);
+      await rejects(registry.write('readyAccount', { account_id: account.id }), 'unavailable');
+    });
+
+    test('when the writer dies, what waits is rejected, nothing more is taken, and the server is told once', async () => {
+      using home = newHome();
+      const failures: Error[] = [];
+      const started = once(process, 'worker');
+      const registry = await home.open({ onFailure: (error) => failures.push(error) });
+      const [worker] = (await started) as [Worker];
+      const waiting = ['one', 'two'].map((key) => registry.write('rememberServerValue', { key, value }));
+      const ended = once(worker, 'exit');
+      void worker.terminate();
+      for (const write of waiting) await rejects(write, 'unavailable');
+      await ended;
+      assert.equal(failures.length, 1);
+      await rejects(registry.write('rememberServerValue', { key: 'late', value }), 'unavailable');
+      await registry[Symbol.asyncDispose]();
+      await using _next = await home.open();
+    });
+
+    test('closing finishes what was accepted, refuses what comes after, and leaves one database file', async () => {
+      using home = newHome();
+      const registry = await home.open();
+      const keys = Array.from({ length: 50 }, (_, i) => `key ${i}`);
+      const accepted = Promise.all(keys.map((key) => registry.write('rememberServerValue', { key, value })));
+      const closed = registry[Symbol.asyncDispose]();
+      await rejects(registry.write('rememberServerValue', { key: 'late', value }), 'unavailable');
+      await closed;
+      await accepted;
+      assert.deepEqual(readdirSync(home.directory).sort(), ['lock.db', 'registry.db']);
+      await using again = await home.open();
+      for (const key of keys) assert.ok(await serverValue(again.read, key));
+    });
+
+    test('the files are readable by their owner alone', async () => {
+      using home = newHome();
+      await using registry = await home.open();
+      await registry.write('rememberServerValue', { key: 'key', value });
+      const modes = readdirSync(home.directory).map((file) => [file, statSync(join(home.directory, file)).mode & 0o77]);
+      assert.deepEqual(
+        modes.filter(([, mode]) => mode !== 0),
+        [],
+      );
+    });
+
+    test('bytes arrive as they were, whatever Buffer they stood in, and a secret is never handed over', async () => {
+      using home = newHome();
+      await using registry = await home.open();
+      const window = Buffer.from('0123456789').subarray(3, 6);
+      await registry.write('rememberServerValue', { key: 'key', value: window });
+      assert.deepEqual(await serverValue(registry.read, 'key'), new Uint8Array(Buffer.from('345')));
+      const secret = Secret.fromText('secret') as unknown as Uint8Array;
+      await assert.rejects(
+        registry.write('rememberServerValue', { key: 'key', value: secret }),
+        /plain data, no Secret/,
+      );
+    });
+
+    const unlimitable = spawnSync('prlimit', ['--version']).error ? 'prlimit is not here' : false;
+    test(
+      'a disk that is full rejects what it cannot take, and what comes later is written',
+      { skip: unlimitable },
+      async () => {
+        using home = newHome();
+        const child = await childOn(home.file);
+        const ask = async (keys: string[], bytes: number): Promise<Tell[]> => {
+          child.ask(keys, bytes);
+          const answers: Tell[] = [];
+          while (answers.length < keys.length) answers.push(await child.said());
+          return answers;
+        };
+        const fileSize = (limit: string) => execFileSync('prlimit', ['--pid', child.pid, `--fsize=${limit}:`]);
+        assert.deepEqual(await ask(['before'], 1), [{ written: 'before' }]);
+        fileSize('1000000');
+        assert.deepEqual(await ask(['one', 'two'], 2_000_000), [
+          { refused: 'one', code: 'unavailable' },
+          { refused: 'two', code: 'unavailable' },
+        ]);
+        fileSize('unlimited');
+        assert.deepEqual(await ask(['later'], 2_000_000), [{ written: 'later' }]);
+        await child.kill();
+        await using registry = await home.open();
+        const known = await Promise.all(['before', 'one', 'later'].map((key) => serverValue(registry.read, key)));
+        assert.deepEqual(
+          known.map((bytes) => bytes?.length),
+          [1, undefined, 2_000_000],
+        );
+      },
+    );
+  });
+}
+
+test('SQLite answers a commit only when the disk has it, and lets readers go on meanwhile', () => {
+  using home = sqlite.home();
+  using database = openForWriting(home.file);
+  // 2 is FULL (https://sqlite.org/pragma.html#pragma_synchronous); NORMAL would lose the last commits of a WAL.
+  assert.deepEqual({ ...database.prepare('PRAGMA synchronous').get() }, { synchronous: 2 });
+  assert.deepEqual({ ...database.prepare('PRAGMA journal_mode').get() }, { journal_mode: 'wal' });
+});

@@ -1,0 +1,297 @@
+// Registries for tests: every backend that the contract suite loops over, and an account filled in every table.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { type CompiledQuery, Kysely } from 'kysely';
+import type { Change } from '../../src/registry/changes.ts';
+import { type Db, openForWriting, type Tx } from '../../src/registry/database.ts';
+import { migrate } from '../../src/registry/migrate.ts';
+import { SqliteDialect, sqliteTypes } from '../../src/registry/sqlite-dialect.ts';
+import type { Tables } from '../../src/registry/tables.ts';
+import { openRegistry, type Registry, type RegistryOptions } from '../../src/registry/writer.ts';
+
+/** A place for one registry, gone with everything in it when disposed of. */
+export interface Home extends Disposable {
+  readonly directory: string;
+  readonly file: string;
+  open(options?: Partial<RegistryOptions>): Promise<Registry>;
+  /** The database itself, migrated, for calling functions of the registry without the writer. `heard` gets every query. */
+  database(heard?: (query: CompiledQuery) => void): Promise<Db>;
+  /** The tables that a query reads from end to end. */
+  scannedBy(query: CompiledQuery): string[];
+}
+
+export interface Backend {
+  name: string;
+  home(): Home;
+}
+
+export const sqlite: Backend = { name: 'SQLite', home: sqliteHome };
+export const backends: readonly Backend[] = [sqlite];
+
+function sqliteHome(): Home {
+  const directory = mkdtempSync(join(tmpdir(), 'fleetroot-registry-'));
+  const file = join(directory, 'registry.db');
+  const opened: DatabaseSync[] = [];
+  return {
+    directory,
+    file,
+    open: (options = {}) =>
+      openRegistry({
+        file,
+        clock: Date.now,
+        onFailure: (error) => {
+          throw error;
+        },
+        ...options,
+      }),
+    async database(heard = () => {}) {
+      const database = openForWriting(file);
+      opened.push(database);
+      const db: Db = new Kysely<Tables>({ dialect: new SqliteDialect(database), log: (event) => heard(event.query) });
+      await migrate(db, sqliteTypes, Date.now());
+      return db;
+    },
+    scannedBy({ sql, parameters }) {
+      using database = new DatabaseSync(file, { readOnly: true });
+      const steps = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...(parameters as SQLInputValue[]));
+      // An index that is read through whole ("SCAN devices USING INDEX …") is a scan too; rows that were given are none.
+      return steps.flatMap(({ detail }) => /^SCAN (?!\d+-ROW VALUES)(\w+)/.exec(String(detail))?.[1] ?? []);
+    },
+    [Symbol.dispose]() {
+      for (const database of opened) database.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A transaction as the writer gives it, that keeps the changes it is told. */
+export function transactionOn(db: Db, now = 1_800_000_000_000): Tx & { changes: Change[] } {
+  const changes: Change[] = [];
+  return { db, now, changes, changed: (change) => void changes.push(change) };
+}
+
+/** What a test account is made of when nothing about it matters. */
+export function someAccount(id: string, kind: 'test' | 'production' = 'test'): Tables['accounts'] {
+  return {
+    id,
+    name: `${id}-name`,
+    kind,
+    admission: 'automatic',
+    rekey: 'accept',
+    key_type: 'p256',
+    validity_seconds: 86_400,
+    device_id_pattern: null,
+    namespace: `${id}-namespace`,
+    created_at: 1,
+    ready_at: 2,
+  };
+}
+
+/** One row in every table that belongs to an account: each text and each byte string in it begins with `mark`. */
+export function rowsOf(mark: string) {
+  const bytes = (what: string) => new TextEncoder().encode(`${mark}-${what}`);
+  const account_id = `${mark}-account`;
+  const fleet_root_ca_id = `${mark}-root`;
+  const provisioning_key_id = `${mark}-provisioning-key`;
+  const device_uuid = `${mark}-device`;
+  const certificate = {
+    account_id,
+    tbs_sha256: `${mark}-tbs`,
+    sha256: `${mark}-sha256`,
+    profile: 'device',
+    state: 'current',
+    serial: `${mark}-serial`,
+    public_key_sha256: `${mark}-device-key`,
+    not_before: 1,
+    not_after: 9_000_000_000_000,
+    device_uuid,
+    subject_name: `${mark}-device-id`,
+    fleet_root_ca_id,
+    provisioning_key_id,
+    der: bytes('der'),
+    created_at: 1,
+    first_used_at: null,
+    reply: 'open',
+  } as const;
+  const fleetRootCa = {
+    id: fleet_root_ca_id,
+    account_id,
+    name: `${mark}-root-name`,
+    kind: 'generated',
+    state: 'active',
+    key_id: `${mark}-key`,
+    subject: bytes('subject'),
+    public_key_sha256: `${mark}-root-key`,
+    successor_id: null,
+    created_at: 1,
+  } as const;
+  const gatewayCa = {
+    id: `${mark}-gateway-ca`,
+    account_id,
+    key_id: `${mark}-key`,
+    state: 'active',
+    certificate: bytes('gateway-ca'),
+    sha256: `${mark}-gateway-ca-sha256`,
+    not_after: 5,
+    created_at: 1,
+  } as const;
+  return {
+    accounts: [someAccount(account_id)],
+    account_hosts: [
+      { host: `${mark}.gateway.localhost`, account_id, kind: 'generated', added_at: 1 },
+      { host: `${mark}.example`, account_id, kind: 'added', added_at: 2 },
+    ],
+    keys: [
+      {
+        id: `${mark}-key`,
+        account_id,
+        purpose: 'fleet-root-ca',
+        custodian: 'software',
+        key_type: 'p256',
+        public_key: bytes('public-key'),
+        public_key_sha256: `${mark}-key-sha256`,
+        remembered: bytes('remembered'),
+        created_at: 1,
+        destroyed_at: null,
+      },
+    ],
+    gateway_cas: [gatewayCa, { ...gatewayCa, id: `${mark}-standby-gateway-ca`, state: 'standby' }],
+    gateway_certificates: [
+      {
+        id: `${mark}-gateway-certificate`,
+        account_id,
+        gateway_ca_id: `${mark}-gateway-ca`,
+        certificate: bytes('gateway-certificate'),
+        sealed_key: bytes('sealed-gateway-key'),
+        hosts: `["${mark}.gateway.localhost"]`,
+        not_after: 4,
+        created_at: 1,
+      },
+    ],
+    provisioning_cas: [
+      {
+        id: `${mark}-provisioning-ca`,
+        account_id,
+        key_id: `${mark}-key`,
+        certificate: bytes('provisioning-ca'),
+        not_after: 5,
+        created_at: 1,
+      },
+    ],
+    fleet_root_cas: [
+      fleetRootCa,
+      {
+        ...fleetRootCa,
+        id: `${mark}-root-2`,
+        name: `${mark}-root-2-name`,
+        public_key_sha256: `${mark}-root-2-key`,
+        successor_id: fleet_root_ca_id,
+      },
+    ],
+    fleet_root_certificates: [
+      {
+        account_id,
+        fleet_root_ca_id,
+        role: 'anchor',
+        sha256: `${mark}-anchor-sha256`,
+        public_key_sha256: `${mark}-root-key`,
+        certificate: bytes('anchor'),
+        not_after: 5,
+        added_at: 1,
+      },
+    ],
+    distrusted_keys: [
+      { account_id, public_key_sha256: `${mark}-distrusted`, certificate: bytes('distrusted'), added_at: 1 },
+    ],
+    provisioning_keys: [
+      {
+        id: provisioning_key_id,
+        account_id,
+        description: `${mark}-description`,
+        tbs_sha256: `${mark}-provisioning-key-tbs`,
+        public_key_sha256: `${mark}-provisioning-key-key`,
+        certificate: bytes('provisioning-key'),
+        not_after: 9_000_000_000_000,
+        max_uses: 10,
+        uses: 1,
+        device_id_pattern: null,
+        networks: '[]',
+        disabled_at: null,
+        created_at: 1,
+      },
+    ],
+    devices: [
+      {
+        uuid: device_uuid,
+        account_id,
+        device_id: `${mark}-device-id`,
+        state: 'active',
+        method: 'shared',
+        fleet_root_ca_id,
+        provisioning_key_id,
+        allowed_root_id: null,
+        reprovision_until: null,
+        first_seen: 1,
+        last_seen: null,
+      },
+    ],
+    certificates: [certificate],
+    reports: [
+      {
+        account_id,
+        device_uuid,
+        kind: 'ecus',
+        content_type: `${mark}/json`,
+        body: bytes('report'),
+        received_at: 1,
+      },
+    ],
+    allow_list: [{ account_id, device_id: `${mark}-allowed`, added_at: 1 }],
+    account_files: [{ account_id, entry: `${mark}-entry`, sealed_content: bytes('file'), updated_at: 1 }],
+    upstreams: [
+      {
+        account_id,
+        prefix: `/${mark}`,
+        url: `https://${mark}.example`,
+        rewrite: null,
+        ca: null,
+        certificate: null,
+        sealed_key: bytes('upstream-key'),
+        host: null,
+        timeout_ms: 1_000,
+      },
+    ],
+    refusals: [
+      {
+        id: `${mark}-refusal`,
+        account_id,
+        sameness: `${mark}-sameness`,
+        first_at: 1,
+        at: 1,
+        count: 1,
+        code: 'certificate_untrusted',
+        rule: `${mark}-rule`,
+        remedy: `${mark}-remedy`,
+        device_id: null,
+        address: null,
+        sni: null,
+        certificates: '',
+      },
+    ],
+  } satisfies { [Table in Exclude<keyof Tables, 'server' | 'migrations'>]: Tables[Table][] };
+}
+
+export type Rows = ReturnType<typeof rowsOf>;
+
+/** Writes the rows in the order of the tables, which is that of their references. */
+export async function insertRows(db: Db, rows: Rows): Promise<void> {
+  for (const [table, some] of Object.entries(rows)) {
+    await db
+      .insertInto(table as keyof Rows)
+      .values(some)
+      .execute();
+  }
+}
