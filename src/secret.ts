@@ -14,7 +14,8 @@ export class Secret {
   }
 
   static fromText(text: string): Secret {
-    return new Secret(Buffer.from(text, 'utf8'));
+    // Buffer.from would put it into a pool that others' bytes share.
+    return new Secret(Buffer.from(new TextEncoder().encode(text).buffer));
   }
 
   /** The bytes themselves, not a copy: they turn to zeros when the secret is wiped. */

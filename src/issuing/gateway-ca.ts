@@ -1,0 +1,140 @@
+// The two gateway CAs of an account, and the certificate and key that its device gateway shows.
+
+import { randomUUID } from 'node:crypto';
+
+import type { Seal } from '../custody/seal.ts';
+import { Problem } from '../problem.ts';
+import type { Secret } from '../secret.ts';
+import { hostsOf } from '../registry/accounts.ts';
+import { gatewayCasOf, gatewayCertificateOf } from '../registry/gateway-cas.ts';
+import type { Account, GatewayCa, GatewayCaState, GatewayCertificate } from '../registry/tables.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import type { Issuer } from './issuer.ts';
+import { makeKeyPair } from './keys.ts';
+import { makeCa, type NewCa } from './new-ca.ts';
+import { readSigningCa } from './signing-ca.ts';
+
+/**
+ * Makes the account's active gateway CA and the one on standby, each with a key of its own; where a power cut has left
+ * one of them out, that one.
+ */
+export async function createGatewayCas(issuer: Issuer, account: Account): Promise<void> {
+  const there = await gatewayCasOf(issuer.registry.read, account.id);
+  for (const state of ['active', 'standby'] as const) {
+    if (there.some((ca) => ca.state === state)) continue;
+    await recordGatewayCa(issuer, account, await makeCa(issuer, account, 'gateway_ca'), state);
+  }
+}
+
+function recordGatewayCa(
+  issuer: Issuer,
+  account: Account,
+  { id, key, certificate }: NewCa,
+  state: GatewayCaState,
+): Promise<GatewayCa> {
+  return issuer.registry.write('recordGatewayCa', {
+    id,
+    account_id: account.id,
+    key_id: key.id,
+    state,
+    certificate: certificate.der,
+    sha256: certificate.sha256,
+    not_after: certificate.notAfter,
+  });
+}
+
+/** Issues and records a gateway certificate for all hosts of the account, under its active gateway CA, with a new key. */
+export async function issueGatewayCertificate(
+  issuer: Issuer,
+  seal: Seal,
+  account: Account,
+): Promise<GatewayCertificate> {
+  const made = await makeGatewayCertificate(issuer, seal, account, await gatewayCaIn(issuer, account, 'active'));
+  return issuer.registry.write('recordGatewayCertificate', made);
+}
+
+/** All of a gateway certificate but its record, so that nothing that can fail comes after a switch of CAs. */
+async function makeGatewayCertificate(
+  issuer: Issuer,
+  seal: Seal,
+  account: Account,
+  gatewayCa: GatewayCa,
+): Promise<Omit<GatewayCertificate, 'created_at'>> {
+  const id = randomUUID();
+  const ca = await readSigningCa(issuer.registry.read, gatewayCa);
+  const hosts = await hostNames(issuer, account);
+  using pair = await makeKeyPair('p256');
+  const request = { profile: 'gateway', account, ca, publicKey: pair.publicKey, hosts } as const;
+  const certificate = await issuer.issue(issuer.prepare(request));
+  return {
+    id,
+    account_id: account.id,
+    gateway_ca_id: gatewayCa.id,
+    certificate,
+    sealed_key: seal.seal(pair.privateKey.reveal(), contextOf(id)),
+    hosts: JSON.stringify(hosts),
+    not_after: parseCertificate(certificate).notAfter,
+  };
+}
+
+/**
+ * The gateway certificate of the account as it should be now: the recorded one, or where there is none, or that one is
+ * due, is for other hosts or under a CA that is not active (any more), a new one. Calls may overlap: each looks again
+ * after its own record, so that the last one stands for all hosts.
+ */
+export async function currentGatewayCertificate(
+  issuer: Issuer,
+  seal: Seal,
+  account: Account,
+): Promise<GatewayCertificate> {
+  for (;;) {
+    const recorded = await gatewayCertificateOf(issuer.registry.read, account.id);
+    if (recorded !== undefined && !gatewayCertificateDue(recorded, issuer.clock())) {
+      const active = await gatewayCaIn(issuer, account, 'active');
+      const hosts = JSON.stringify(await hostNames(issuer, account));
+      if (recorded.gateway_ca_id === active.id && recorded.hosts === hosts) return recorded;
+    }
+    await issueGatewayCertificate(issuer, seal, account);
+  }
+}
+
+/** Whether a gateway certificate should be replaced at this instant (ms since 1970): a third of its life is left. */
+export function gatewayCertificateDue({ created_at, not_after }: GatewayCertificate, now: number): boolean {
+  return not_after - now < (not_after - created_at) / 3;
+}
+
+/** The private key of a gateway certificate, PKCS#8. Throws Problem('custody_unavailable'). */
+export function openGatewayKey(seal: Seal, { id, sealed_key }: GatewayCertificate): Secret {
+  return seal.open(sealed_key, contextOf(id));
+}
+
+/**
+ * Makes the standby gateway CA the active one, with a new gateway certificate under it, and a new CA the standby: devices
+ * that come from now on have two pins again. Throws Problem('conflict') without a standby.
+ */
+export async function switchGatewayCa(
+  issuer: Issuer,
+  seal: Seal,
+  account: Account,
+): Promise<{ active: GatewayCa; standby: GatewayCa }> {
+  const next = await gatewayCaIn(issuer, account, 'standby');
+  const certificate = await makeGatewayCertificate(issuer, seal, account, next);
+  const made = await makeCa(issuer, account, 'gateway_ca');
+  const { active } = await issuer.registry.write('switchGatewayCa', { account_id: account.id });
+  await issuer.registry.write('recordGatewayCertificate', certificate);
+  return { active, standby: await recordGatewayCa(issuer, account, made, 'standby') };
+}
+
+async function gatewayCaIn(issuer: Issuer, account: Account, state: GatewayCaState): Promise<GatewayCa> {
+  const ca = (await gatewayCasOf(issuer.registry.read, account.id)).find((one) => one.state === state);
+  if (ca === undefined) throw new Problem('conflict', `Account ${account.name} has no ${state} gateway CA.`);
+  return ca;
+}
+
+async function hostNames(issuer: Issuer, account: Account): Promise<string[]> {
+  return (await hostsOf(issuer.registry.read, account.id)).map(({ host }) => host);
+}
+
+function contextOf(id: string): string {
+  return `key of gateway certificate ${id}`;
+}

@@ -1,0 +1,234 @@
+// The only way to a signature by a key of ours: prepare shapes and lints a certificate, issue records, signs, records.
+
+import { hash, randomUUID } from 'node:crypto';
+
+import type { CustodyKey, Custodian, KeyType } from '../custody/custodian.ts';
+import { Problem } from '../problem.ts';
+import type { Intention } from '../registry/certificates.ts';
+import type { Account, KeyPurpose, KeyRow } from '../registry/tables.ts';
+import type { Registry } from '../registry/writer.ts';
+import { parseCertificate, verifySignature } from '../x509/certificate.ts';
+import { parsePublicKey } from '../x509/key.ts';
+import { lint } from './lint.ts';
+import { type IssuanceRequest, type Plan, planOf } from './request.ts';
+import { encodeCertificate, encodeTbsCertificate } from './tbs-certificate.ts';
+
+/** A certificate that has passed the lint, to be issued once, by the issuer that prepared it. Only `prepare` makes one. */
+export interface Prepared {
+  /** What is recorded before the signature; whoever records it may say more than is known here. */
+  readonly intention: Readonly<Intention>;
+}
+
+/** Where an issuance is recorded. Each step resolves when it is on the disk. */
+export interface Recording {
+  /** Before the signature. */
+  intend(certificate: Intention): Promise<unknown>;
+  /** After it, before anybody gets the certificate. */
+  complete(signed: { account_id: string; tbs_sha256: string; sha256: string; der: Uint8Array }): Promise<unknown>;
+  /** Where there will be no certificate after all. Does nothing for one that has been completed. */
+  abandon(named: { account_id: string; tbs_sha256: string }): Promise<unknown>;
+}
+
+/** What `issue` signs for a token: the bytes that were linted, and who signs them. */
+interface Linted {
+  readonly issuer: Issuer;
+  readonly tbs: Buffer;
+  readonly plan: Plan;
+}
+
+/** The only class of Prepared there is, and not exported: nobody else makes one, reads its bytes, or has it twice. */
+class Token implements Prepared {
+  readonly intention: Readonly<Intention>;
+  #linted: Linted | null;
+
+  constructor(intention: Intention, linted: Linted) {
+    this.intention = intention;
+    this.#linted = linted;
+  }
+
+  /** Gives what was linted, to the issuer that linted it and once. Throws TypeError. */
+  static redeem(token: Prepared, issuer: Issuer): Linted {
+    const linted = #linted in token ? token.#linted : null;
+    if (linted?.issuer !== issuer) throw new TypeError('this is not prepared, or has been issued already');
+    (token as Token).#linted = null;
+    return linted;
+  }
+}
+
+/** Of the signatures for devices by one key the first and then one in so many is verified. */
+const verifiedOneIn = 256;
+
+export class Issuer {
+  readonly registry: Registry;
+  readonly clock: () => number;
+  readonly #custodians: ReadonlyMap<string, Custodian>;
+  readonly #newKeysIn: Custodian;
+  readonly #recording: Recording;
+  /** How many device certificates each key has signed since the start, by the key's ID. */
+  readonly #signed = new Map<string, number>();
+
+  /** `newKeysIn` names the custodian that new keys are made in; those of earlier keys must be there too. */
+  constructor({
+    registry,
+    custodians,
+    newKeysIn,
+    clock,
+  }: {
+    registry: Registry;
+    custodians: ReadonlyMap<string, Custodian>;
+    newKeysIn: string;
+    clock: () => number;
+  }) {
+    const custodian = custodians.get(newKeysIn);
+    if (custodian === undefined) throw new TypeError(`there is no custodian ${newKeysIn}`);
+    this.registry = registry;
+    this.clock = clock;
+    this.#custodians = custodians;
+    this.#newKeysIn = custodian;
+    this.#recording = {
+      intend: (certificate) => registry.write('intendCertificate', { certificate }),
+      complete: (signed) => registry.write('completeCertificate', signed),
+      abandon: (named) => registry.write('abandonCertificate', named),
+    };
+  }
+
+  /**
+   * Shapes the certificate from its profile and lints it, as its own reader sees it. What comes back is the only thing
+   * that `issue` accepts. Throws as `planOf` does, and LintError where the certificate would break a rule.
+   */
+  prepare(request: IssuanceRequest): Prepared {
+    const plan = planOf(request, this.clock());
+    const tbs = encodeTbsCertificate(plan, randomSerial());
+    const certificate = parseCertificate(encodeCertificate(tbs, plan.algorithm, Buffer.alloc(0)));
+    lint(certificate, plan);
+    const intention: Intention = {
+      account_id: request.account.id,
+      tbs_sha256: certificate.tbsSha256,
+      profile: plan.profile.name,
+      serial: certificate.serial,
+      public_key_sha256: certificate.publicKey.sha256,
+      not_before: plan.notBefore,
+      not_after: plan.notAfter,
+      device_uuid: null,
+      subject_name: plan.commonName ?? plan.hosts[0]!,
+      fleet_root_ca_id: request.profile === 'device' ? request.fleetRootCaId : null,
+      provisioning_key_id: request.profile === 'device' ? request.provisioningKeyId : null,
+      der: detached(tbs),
+      reply: null,
+    };
+    return new Token(intention, { issuer: this, tbs, plan });
+  }
+
+  /**
+   * Signs what was prepared and gives the certificate, DER, once its record is on the disk. The intention is recorded
+   * first: a power cut between the two leaves evidence of every signature that may have been made.
+   * Throws TypeError for what this issuer did not prepare or has issued, Problem('custody_unavailable'), and what the
+   * recording throws; then there is no certificate.
+   */
+  async issue(token: Prepared, recording: Recording = this.#recording): Promise<Buffer> {
+    const linted = Token.redeem(token, this);
+    const { account_id, tbs_sha256 } = token.intention;
+    await recording.intend(token.intention);
+    try {
+      const der = detached(await this.#sign(linted));
+      await recording.complete({ account_id, tbs_sha256, sha256: hash('sha256', der, 'hex'), der });
+      return der;
+    } catch (error) {
+      // Where this fails too, the intention stays until the next start settles it: the first error is the one to tell.
+      await recording.abandon({ account_id, tbs_sha256 }).catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * Verifies the signature before anything leaves: a wrong one shows a custodian that mixes up its keys, or a failing
+   * machine. In bulk that would cost more than all the rest together, so of devices' certificates the first by each key
+   * and a sample are verified. A mix-up shows at the first, a failing machine soon, and a wrong signature in between
+   * lets nobody in: one device has a certificate that its gateway refuses, until it is reprovisioned.
+   */
+  async #sign({ tbs, plan: { algorithm, issuer, key, profile } }: Linted): Promise<Buffer> {
+    const signature = await this.#custodianOf(key).sign(custodyKey(key), algorithm, tbs);
+    const der = encodeCertificate(tbs, algorithm, signature);
+    if (profile.name !== 'device' || this.#isVerified(key)) {
+      const certificate = parseCertificate(der);
+      const right = verifySignature(certificate, (issuer?.certificate ?? certificate).publicKey);
+      if (!right) throw new Problem('custody_unavailable', `Custody has made a wrong signature with key ${key.id}.`);
+    }
+    return der;
+  }
+
+  #isVerified({ id }: KeyRow): boolean {
+    const before = this.#signed.get(id) ?? 0;
+    this.#signed.set(id, before + 1);
+    return before % verifiedOneIn === 0;
+  }
+
+  /**
+   * Makes a key in custody and records it. Throws Problem('provisioning_not_offered') for a key that a production
+   * account must not hold, and Problem('custody_unavailable').
+   */
+  async createKey({
+    account,
+    purpose,
+    keyType,
+  }: {
+    account: Account;
+    purpose: KeyPurpose;
+    keyType: KeyType;
+  }): Promise<KeyRow> {
+    if (account.kind !== 'test' && purpose !== 'gateway-ca') throw new Problem('provisioning_not_offered');
+    const id = randomUUID();
+    const { publicKey, remembered } = await this.#newKeysIn.create({ id, keyType });
+    return this.registry.write('recordKey', {
+      key: {
+        id,
+        account_id: account.id,
+        purpose,
+        custodian: this.#newKeysIn.name,
+        key_type: keyType,
+        public_key: detached(publicKey),
+        public_key_sha256: parsePublicKey(publicKey).sha256,
+        remembered: detached(remembered),
+      },
+    });
+  }
+
+  /** Destroys a key in custody; that it was held stays recorded. A key that is destroyed already is left as it is. */
+  async destroyKey(key: KeyRow): Promise<void> {
+    if (key.remembered === null) return;
+    await this.#custodianOf(key).destroy(custodyKey(key));
+    await this.registry.write('forgetKey', { key_id: key.id });
+  }
+
+  #custodianOf(key: KeyRow): Custodian {
+    const custodian = this.#custodians.get(key.custodian);
+    if (custodian !== undefined) return custodian;
+    throw new Problem(
+      'custody_unavailable',
+      `Key ${key.id} is in the custodian ${key.custodian}, which is not configured.`,
+    );
+  }
+}
+
+function custodyKey(key: KeyRow): CustodyKey {
+  if (key.remembered === null) throw new Problem('custody_unavailable', `Key ${key.id} has been destroyed.`);
+  return { id: key.id, keyType: key.key_type as KeyType, publicKey: key.public_key, remembered: key.remembered };
+}
+
+/**
+ * 16 octets, positive and in DER's shortest form (RFC 5280 §4.1.2.2). 120 bits are random: those of a UUID, which Node
+ * draws many at a time, less two. Drawn one by one they would cost as much as the lint.
+ */
+function randomSerial(): Buffer {
+  const serial = Buffer.from(randomUUID().replaceAll('-', ''), 'hex');
+  serial[0] = (serial[0]! & 0x3f) | 0x40;
+  return serial;
+}
+
+/**
+ * A copy with memory of its own. What goes to the registry is sent to another thread with all the memory that it is a
+ * part of, and small buffers share theirs; and who has this one cannot change the bytes that were linted.
+ */
+function detached(bytes: Buffer): Buffer {
+  return Buffer.from(new Uint8Array(bytes).buffer);
+}

@@ -1,0 +1,21 @@
+// The making of a CA: its key in custody, and the certificate that the key signs for itself.
+
+import { randomUUID } from 'node:crypto';
+
+import type { Account } from '../registry/tables.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import type { Issuer } from './issuer.ts';
+import { profiles } from './profile.ts';
+import type { CaRequest } from './request.ts';
+import type { SigningCa } from './signing-ca.ts';
+
+/** A CA that has been made and is to be recorded under this ID, which is in its subject too. */
+export type NewCa = SigningCa & { readonly id: string };
+
+/** Makes a P-256 key and a CA of it. Throws as Issuer's createKey, prepare and issue do. */
+export async function makeCa(issuer: Issuer, account: Account, profile: CaRequest['profile']): Promise<NewCa> {
+  const id = randomUUID();
+  const key = await issuer.createKey({ account, purpose: profiles[profile].signedBy, keyType: 'p256' });
+  const certificate = await issuer.issue(issuer.prepare({ profile, account, key, id }));
+  return { id, key, certificate: parseCertificate(certificate) };
+}

@@ -1,0 +1,110 @@
+// The profiles of what we issue, one value each: everything about a certificate that nobody may ask for differently.
+
+import type { KeyPurpose } from '../registry/tables.ts';
+import type { KeyUsage } from '../x509/extensions.ts';
+
+export type ProfileName =
+  | 'device'
+  | 'provisioning_key'
+  | 'gateway'
+  | 'gateway_ca'
+  | 'fleet_root_ca'
+  | 'provisioning_ca';
+
+/** A profile. Every certificate also has a random serial number, a subject and a subject key identifier. */
+export interface Profile {
+  readonly name: ProfileName;
+  /** A CA signs itself and has basicConstraints (critical) with pathLen 0; a leaf has none, which means the same as CA:FALSE. */
+  readonly ca: boolean;
+  /** What the key that signs it is for. */
+  readonly signedBy: KeyPurpose;
+  /** Whether a production account is refused it (the guide: who validates device certificates must not generate them). */
+  readonly testAccountsOnly: boolean;
+  /** Critical. */
+  readonly keyUsage: readonly KeyUsage[];
+  /** Dotted object identifier of the one purpose, not critical; null for no extendedKeyUsage. */
+  readonly extendedKeyUsage: string | null;
+  /** When it begins to be valid, by when it is made; never before its issuer. In ms since 1970. */
+  readonly notBefore: (now: number) => number;
+  /** How long from now it is valid at most, in ms, and never past its issuer. Null: the account's policy or the request says. */
+  readonly lifetime: number | null;
+}
+
+/** Purposes of a TLS certificate (RFC 5280 §4.2.1.12). */
+const serverAuth = '1.3.6.1.5.5.7.3.1';
+const clientAuth = '1.3.6.1.5.5.7.3.2';
+
+const day = 24 * 60 * 60 * 1000;
+const year = 365 * day;
+
+/** For clocks that are a little behind ours. */
+const aDayBack = (now: number): number => now - day;
+
+/** For boards without a battery, whose clocks are months behind when they first check the gateway (wire.md). */
+const since2020 = (): number => Date.UTC(2020, 0, 1);
+
+const signsCertificates = ['keyCertSign', 'cRLSign'] as const;
+
+export const profiles: Readonly<Record<ProfileName, Profile>> = {
+  device: {
+    name: 'device',
+    ca: false,
+    signedBy: 'fleet-root-ca',
+    testAccountsOnly: true,
+    keyUsage: ['digitalSignature'],
+    extendedKeyUsage: clientAuth,
+    notBefore: aDayBack,
+    lifetime: null,
+  },
+  provisioning_key: {
+    name: 'provisioning_key',
+    ca: false,
+    signedBy: 'provisioning-ca',
+    testAccountsOnly: true,
+    keyUsage: ['digitalSignature'],
+    extendedKeyUsage: clientAuth,
+    notBefore: aDayBack,
+    lifetime: null,
+  },
+  gateway: {
+    name: 'gateway',
+    ca: false,
+    signedBy: 'gateway-ca',
+    testAccountsOnly: false,
+    keyUsage: ['digitalSignature'],
+    extendedKeyUsage: serverAuth,
+    notBefore: since2020,
+    lifetime: 90 * day,
+  },
+  gateway_ca: {
+    name: 'gateway_ca',
+    ca: true,
+    signedBy: 'gateway-ca',
+    testAccountsOnly: false,
+    keyUsage: signsCertificates,
+    extendedKeyUsage: null,
+    notBefore: since2020,
+    lifetime: 20 * year,
+  },
+  // Clients take every CA in the PKCS#12 for a server's too: clientAuth keeps this one from being that.
+  fleet_root_ca: {
+    name: 'fleet_root_ca',
+    ca: true,
+    signedBy: 'fleet-root-ca',
+    testAccountsOnly: true,
+    keyUsage: signsCertificates,
+    extendedKeyUsage: clientAuth,
+    notBefore: aDayBack,
+    lifetime: 30 * year,
+  },
+  provisioning_ca: {
+    name: 'provisioning_ca',
+    ca: true,
+    signedBy: 'provisioning-ca',
+    testAccountsOnly: true,
+    keyUsage: signsCertificates,
+    extendedKeyUsage: clientAuth,
+    notBefore: aDayBack,
+    lifetime: 30 * year,
+  },
+};

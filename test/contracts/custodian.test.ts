@@ -1,0 +1,123 @@
+// What every custodian promises, whatever it keeps its keys in.
+
+import assert from 'node:assert/strict';
+import { createPublicKey, randomBytes, randomUUID, verify } from 'node:crypto';
+import { describe, test } from 'node:test';
+
+import { type CustodyKey, type Custodian, fits } from '../../src/custody/custodian.ts';
+import type { KeyType, SigningAlgorithm } from '../../src/custody/custodian.ts';
+import { parsePublicKey } from '../../src/x509/key.ts';
+import { custodyBackends } from '../support/custodians.ts';
+
+const keyTypes: Record<KeyType, { kind: string; bits: number }> = {
+  p256: { kind: 'p256', bits: 256 },
+  p384: { kind: 'p384', bits: 384 },
+  rsa2048: { kind: 'rsa', bits: 2048 },
+  rsa3072: { kind: 'rsa', bits: 3072 },
+  rsa4096: { kind: 'rsa', bits: 4096 },
+};
+const algorithms: readonly SigningAlgorithm[] = ['ecdsa-sha256', 'ecdsa-sha384', 'rsa-sha256', 'rsa-sha384'];
+
+async function newKey(custodian: Custodian, keyType: KeyType = 'p256'): Promise<CustodyKey> {
+  const id = randomUUID();
+  return { id, keyType, ...(await custodian.create({ id, keyType })) };
+}
+
+/** Whether the signature is that of the key, as a reader of certificates sees it. */
+function isBy({ publicKey }: CustodyKey, algorithm: SigningAlgorithm, data: Uint8Array, signature: Buffer): boolean {
+  const key = createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' });
+  return verify(algorithm.split('-')[1], data, key, signature);
+}
+
+const refused = { name: 'Problem', code: 'custody_unavailable' };
+
+for (const { name, skip, home } of custodyBackends) {
+  describe(`the custodian ${name}`, { skip }, () => {
+    for (const [keyType, { kind, bits }] of Object.entries(keyTypes) as [KeyType, { kind: string; bits: number }][]) {
+      test(`makes a ${keyType} key and signs with it by every algorithm that fits`, async () => {
+        await using held = await home();
+        const custodian = await held.open();
+        const key = await newKey(custodian, keyType);
+        const publicKey = parsePublicKey(key.publicKey);
+        assert.deepEqual({ kind: publicKey.kind, bits: publicKey.bits }, { kind, bits });
+        for (const algorithm of algorithms.filter((one) => fits(keyType, one))) {
+          const data = randomBytes(300);
+          const signature = await custodian.sign(key, algorithm, data);
+          assert.ok(isBy(key, algorithm, data, signature), algorithm);
+        }
+      });
+    }
+
+    test('gives its public keys in the one form by whose hash a key is known', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      for (const keyType of ['p256', 'rsa2048'] as const) {
+        const { publicKey } = await newKey(custodian, keyType);
+        const key = createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' });
+        assert.deepEqual(key.export({ type: 'spki', format: 'der' }), Buffer.from(publicKey));
+      }
+    });
+
+    test('makes no signature by an algorithm of another kind of key', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      await assert.rejects(custodian.sign(await newKey(custodian), 'rsa-sha256', randomBytes(32)), TypeError);
+      await assert.rejects(
+        custodian.sign(await newKey(custodian, 'rsa2048'), 'ecdsa-sha256', randomBytes(32)),
+        TypeError,
+      );
+    });
+
+    test('is called the same after a restart, and signs with the keys of before', async () => {
+      await using held = await home();
+      const before = await held.open();
+      const key = await newKey(before);
+      const after = await held.open();
+      assert.equal(after.name, before.name);
+      const data = randomBytes(300);
+      assert.ok(isBy(key, 'ecdsa-sha256', data, await after.sign(key, 'ecdsa-sha256', data)));
+    });
+
+    test('gives each of many that sign at once the signature of its own key over its own data', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      const keys = await Promise.all([newKey(custodian), newKey(custodian), newKey(custodian, 'rsa2048')]);
+      const jobs = Array.from({ length: 150 }, (_, index) => ({
+        key: keys[index % keys.length]!,
+        data: randomBytes(40),
+      }));
+      const algorithmOf = ({ keyType }: CustodyKey) => (keyType === 'p256' ? 'ecdsa-sha256' : 'rsa-sha256');
+      const signatures = await Promise.all(jobs.map(({ key, data }) => custodian.sign(key, algorithmOf(key), data)));
+      for (const [index, { key, data }] of jobs.entries()) {
+        assert.ok(isBy(key, algorithmOf(key), data, signatures[index]!), `signature ${index}`);
+      }
+    });
+
+    test('signs nothing with a record that is damaged or mixed up from two, while others go on', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      const [key, other] = [await newKey(custodian), await newKey(custodian)];
+      const damaged = Buffer.from(key.remembered);
+      damaged[damaged.length >> 1]! ^= 1;
+      const data = randomBytes(40);
+      const good = custodian.sign(other, 'ecdsa-sha256', data);
+      const bad = [
+        { ...key, remembered: damaged },
+        { ...key, remembered: other.remembered },
+        { ...key, id: randomUUID() },
+      ].map((record) => custodian.sign(record, 'ecdsa-sha256', data));
+      await Promise.all(bad.map((signature) => assert.rejects(signature, refused)));
+      assert.ok(isBy(other, 'ecdsa-sha256', data, await good));
+    });
+
+    test('destroys a key, again too, and then nothing signs with it', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      const key = await newKey(custodian);
+      await custodian.destroy(key);
+      await custodian.destroy(key);
+      const forgotten = { ...key, remembered: Buffer.alloc(0) };
+      await assert.rejects(custodian.sign(forgotten, 'ecdsa-sha256', randomBytes(32)), refused);
+    });
+  });
+}
