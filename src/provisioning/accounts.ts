@@ -1,0 +1,164 @@
+// Accounts: made with everything that provisioning needs, changed, and ended.
+
+import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { createFleetRootCa } from '../issuing/fleet-root-ca.ts';
+import { createGatewayCas, currentGatewayCertificate } from '../issuing/gateway-ca.ts';
+import { createProvisioningCa } from '../issuing/provisioning-ca.ts';
+import { Problem } from '../problem.ts';
+import { keysOf } from '../registry/keys.ts';
+import type { Account, AccountKind, AdmissionPolicy, RekeyPolicy } from '../registry/tables.ts';
+import { checkPattern } from './device-id.ts';
+import type { Provisioning } from './provisioning.ts';
+
+const tenYears = 10 * 365 * 24 * 60 * 60;
+const longestValidity = 10 * tenYears;
+
+/** Every client reads p256 and rsa2048; who asks for another knows its clients. */
+const deviceKeyTypes: readonly string[] = ['p256', 'p384', 'rsa2048', 'rsa3072'];
+
+/** What of an account may be changed. */
+export interface Policy {
+  admission?: AdmissionPolicy;
+  rekey?: RekeyPolicy;
+  /** Of device keys that the crypto service makes. */
+  key_type?: string;
+  validity_seconds?: number;
+  /** RE2 pattern; null for none. */
+  device_id_pattern?: string | null;
+  namespace?: string;
+}
+
+/**
+ * Makes an account: its gateway CAs and gateway certificate and, for a test account, a generated Fleet Root CA and a
+ * provisioning CA. Throws `invalid_request`, `name_taken`, or `custody_unavailable`; then nothing of it is left.
+ */
+export async function createAccount(
+  { registry, issuer, seal, gateway }: Provisioning,
+  { name, kind, ...policy }: { name: string; kind: AccountKind } & Policy,
+): Promise<Account> {
+  checkName(name);
+  checkPolicy(kind, policy);
+  const id = randomUUID();
+  const account = await registry.write('insertAccount', {
+    account: {
+      id,
+      name,
+      kind,
+      admission: policy.admission ?? 'automatic',
+      rekey: policy.rekey ?? 'accept',
+      key_type: policy.key_type ?? 'p256',
+      validity_seconds: policy.validity_seconds ?? tenYears,
+      device_id_pattern: policy.device_id_pattern ?? null,
+      namespace: policy.namespace ?? name,
+    },
+    host: `${id}.${gateway.domain}`,
+  });
+  try {
+    await createGatewayCas(issuer, account);
+    await currentGatewayCertificate(issuer, seal, account);
+    if (kind === 'test') {
+      await createFleetRootCa(issuer, account);
+      await createProvisioningCa(issuer, account);
+    }
+    return await registry.write('readyAccount', { account_id: id });
+  } catch (error) {
+    await registry.write('removeAccount', { account_id: id });
+    throw error;
+  }
+}
+
+/** Ends an account with all that is in it; its keys are destroyed, their public halves remembered. */
+export async function deleteAccount({ registry, issuer }: Provisioning, account: Account): Promise<void> {
+  const keys = await keysOf(registry.read, account.id);
+  await registry.write('removeAccount', { account_id: account.id });
+  for (const key of keys) await issuer.destroyKey(key);
+}
+
+/** Changes the policy of an account. Throws `invalid_request`. */
+export async function setPolicy({ registry }: Provisioning, account: Account, policy: Policy): Promise<Account> {
+  checkPolicy(account.kind, policy);
+  return registry.write('setPolicy', { account_id: account.id, ...policy });
+}
+
+/** Adds a host by which devices reach the account, and renews the gateway certificate with it. */
+export async function addHost(
+  { registry, issuer, seal, gateway }: Provisioning,
+  account: Account,
+  host: string,
+): Promise<string> {
+  const canonical = canonicalHost(host);
+  if (canonical === gateway.domain || canonical.endsWith(`.${gateway.domain}`)) {
+    throw new Problem(
+      'invalid_request',
+      `${canonical} lies under the gateway domain ${gateway.domain}, whose names belong to the accounts they were made for.`,
+    );
+  }
+  await registry.write('addHost', { account_id: account.id, host: canonical });
+  await currentGatewayCertificate(issuer, seal, account);
+  return canonical;
+}
+
+/** Takes a host from an account, and renews the gateway certificate without it. */
+export async function removeHost(
+  { registry, issuer, seal }: Provisioning,
+  account: Account,
+  host: string,
+): Promise<void> {
+  await registry.write('removeHost', { account_id: account.id, host: canonicalHost(host) });
+  await currentGatewayCertificate(issuer, seal, account);
+}
+
+const label = '[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?';
+const dnsName = new RegExp(`^${label}(\\.${label})*$`);
+
+/**
+ * The form in which a host is compared: a DNS name in lower case without a final dot, or an IP address as RFC 5952
+ * writes it. Throws `invalid_request` for what is neither, and for wildcards.
+ */
+export function canonicalHost(host: string): string {
+  const bare = host.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(bare)) return ipaddr.process(bare).toString();
+  const name = host.toLowerCase().replace(/\.$/, '');
+  if (name.length > 253 || !dnsName.test(name) || /(^|\.)\d+$/.test(name)) {
+    throw new Problem(
+      'invalid_request',
+      `${JSON.stringify(host)} is neither a DNS name nor an IP address.`,
+      'Wildcards are not taken: name each host.',
+    );
+  }
+  return name;
+}
+
+function checkName(name: string): void {
+  const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) || uuid.test(name)) {
+    throw new Problem(
+      'invalid_request',
+      `${JSON.stringify(name)} is no account name.`,
+      'A name has 1 to 63 characters a-z, 0-9 and "-", begins and ends with a letter or digit, and is not shaped like a UUID.',
+    );
+  }
+}
+
+function checkPolicy(kind: AccountKind, policy: Policy): void {
+  const issuing = policy.key_type !== undefined || policy.validity_seconds !== undefined;
+  if (kind === 'production' && issuing) {
+    throw new Problem(
+      'provisioning_not_offered',
+      'A production account issues no device certificates, so it has neither a key type nor a validity for them.',
+    );
+  }
+  if (policy.key_type !== undefined && !deviceKeyTypes.includes(policy.key_type)) {
+    throw new Problem('invalid_request', `Device keys are ${deviceKeyTypes.join(', ')}, not ${policy.key_type}.`);
+  }
+  const validity = policy.validity_seconds;
+  if (validity !== undefined && !(Number.isInteger(validity) && validity >= 3600 && validity <= longestValidity)) {
+    throw new Problem('invalid_request', 'The validity of device certificates is to be from an hour to 100 years.');
+  }
+  if (typeof policy.device_id_pattern === 'string') checkPattern(policy.device_id_pattern);
+  if (policy.namespace !== undefined && !/^[\x21-\x7e]{1,128}$/.test(policy.namespace)) {
+    throw new Problem('invalid_request', 'A namespace has 1 to 128 visible ASCII characters.');
+  }
+}

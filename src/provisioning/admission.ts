@@ -1,0 +1,312 @@
+// Admission: who these certificates are and whether they get in: device-identity plus state and policy.
+
+import { standingOf, type Standing } from '../registry/admissions.ts';
+import type { Db } from '../registry/database.ts';
+import { heldKeys } from '../registry/keys.ts';
+import { provisioningKeyByTbs } from '../registry/provisioning-keys.ts';
+import type { CertificateRecord, Device, FleetRootCa, ProvisioningKey } from '../registry/tables.ts';
+import type { Certificate } from '../x509/certificate.ts';
+import type { Path } from '../x509/path.ts';
+import type { AccountTrust } from './account-trust.ts';
+import { clockTolerance, deviceIdOf, explainRefusal, type Explanation, identify } from './device-identity.ts';
+import { matchesPattern } from './device-id.ts';
+import { refuse, type Refusal } from './refusal.ts';
+
+/** What holds for whoever was identified. */
+interface Proven {
+  /** Until when this may be remembered, in milliseconds since 1970: the shortest certificate of the path. */
+  readonly validUntil: number;
+  /** SHA-256 of every public key on the path. */
+  readonly publicKeys: readonly string[];
+}
+
+/** A known device that gets in. */
+export type AdmittedDevice = Proven & {
+  readonly kind: 'device';
+  readonly device: Device;
+  readonly certificate: CertificateRecord;
+};
+
+/** A provisioning key of this account: no device. */
+export type AdmittedProvisioningKey = Proven & {
+  readonly kind: 'provisioning_key';
+  readonly provisioningKey: ProvisioningKey;
+};
+
+export type Refused = {
+  readonly kind: 'refused';
+  readonly refusal: Refusal;
+  /** The certificate of a known device, where that is what it showed. */
+  readonly certificate: CertificateRecord | null;
+};
+
+/** A newcomer, a new certificate or a move: the registry has to be written before the question is asked again. */
+export type ToBeRecorded = {
+  readonly kind: 'to_be_recorded';
+  readonly deviceId: string;
+  readonly leaf: Certificate;
+  readonly root: FleetRootCa;
+  readonly standing: Standing;
+  readonly state: 'pending' | 'active';
+  /** `pending`: a new key that waits for the operator. */
+  readonly certificateState: 'current' | 'pending';
+};
+
+export type Judgement = AdmittedDevice | AdmittedProvisioningKey | Refused | ToBeRecorded;
+
+const refused = (refusal: Refusal, certificate: CertificateRecord | null = null): Refused => ({
+  kind: 'refused',
+  refusal,
+  certificate,
+});
+
+/**
+ * Judges the certificates that were shown, the leaf first, at the instant `now`. Reads only: what has to be recorded
+ * before the device gets in is part of the answer.
+ */
+export async function judge(
+  db: Db,
+  trust: AccountTrust,
+  shown: readonly Certificate[],
+  now: number,
+): Promise<Judgement> {
+  const held = await heldKeysAmong(db, trust, shown);
+  const excluded = new Set([...trust.disabled.keys(), ...trust.distrusted, ...held]);
+  const identity = identify(shown, { anchors: trust.anchors, intermediates: trust.intermediates, excluded }, now);
+  if (identity.kind === 'unidentified') return refused(explainExclusion(identity.excludedKey, trust, identity.refusal));
+
+  const leaf = shown[0] as Certificate;
+  const byRoot = new Map(identity.paths.map((path) => [path.anchor.id, path]));
+  const provisioningPath = trust.provisioningCaId === null ? undefined : byRoot.get(trust.provisioningCaId);
+  if (provisioningPath) return judgeProvisioningKey(db, trust, leaf, provisioningPath, now);
+  return judgeDevice(db, trust, leaf, byRoot);
+}
+
+/** A production account trusts no key that the server holds or has held, whoever signed a certificate for it. */
+async function heldKeysAmong(
+  db: Db,
+  { account, anchors, intermediates }: AccountTrust,
+  shown: readonly Certificate[],
+): Promise<Iterable<string>> {
+  if (account.kind !== 'production') return [];
+  const certificates = [...shown, ...intermediates, ...anchors.map((anchor) => anchor.certificate)];
+  return heldKeys(db, [...new Set(certificates.map((certificate) => certificate.publicKey.sha256))]);
+}
+
+/** Says why a public key counts for nothing. */
+function explainExclusion(key: string | null, trust: AccountTrust, refusal: Refusal): Refusal {
+  if (key === null) return refusal;
+  const disabled = trust.disabled.get(key);
+  if (disabled) {
+    return refuse(
+      'fleet_root_ca_disabled',
+      `The certificate leads through the key of the Fleet Root CA "${disabled.name}", which is disabled.`,
+    );
+  }
+  if (trust.distrusted.has(key)) {
+    return refuse(
+      'certificate_untrusted',
+      'The certificate leads through a CA key that this account distrusts.',
+      'Give the device a certificate under another CA, or lift the distrust with `fleet-root trust`.',
+    );
+  }
+  return refuse(
+    'certificate_untrusted',
+    'The certificate leads through a key that this server holds, which proves nothing in a production account.',
+    'Use a Fleet Root CA and intermediates whose keys are held outside this server.',
+  );
+}
+
+async function judgeProvisioningKey(
+  db: Db,
+  { account }: AccountTrust,
+  leaf: Certificate,
+  path: Path,
+  now: number,
+): Promise<Judgement> {
+  const provisioningKey = await provisioningKeyByTbs(db, account.id, leaf.tbsSha256);
+  if (!provisioningKey) return refused(refuse('certificate_untrusted', 'This account has no such provisioning key.'));
+  if (provisioningKey.disabled_at !== null) {
+    return refused(refuse('provisioning_key_disabled', `The provisioning key ${provisioningKey.id} is disabled.`));
+  }
+  if (provisioningKey.not_after < now) {
+    const ended = new Date(provisioningKey.not_after).toISOString();
+    return refused(
+      refuse('provisioning_key_expired', `The provisioning key ${provisioningKey.id} expired on ${ended}.`),
+    );
+  }
+  return {
+    kind: 'provisioning_key',
+    provisioningKey,
+    validUntil: Math.min(provisioningKey.not_after, path.notAfter + clockTolerance),
+    publicKeys: path.publicKeys,
+  };
+}
+
+async function judgeDevice(
+  db: Db,
+  trust: AccountTrust,
+  leaf: Certificate,
+  byRoot: ReadonlyMap<string, Path>,
+): Promise<Judgement> {
+  const named = deviceIdOf(leaf);
+  if ('refusal' in named) return refused(named.refusal);
+  const { deviceId } = named;
+  const standing = await standingOf(db, trust.account.id, {
+    device_id: deviceId,
+    tbs_sha256: leaf.tbsSha256,
+    public_key_sha256: leaf.publicKey.sha256,
+  });
+  const { device, certificate } = standing;
+  if (certificate?.state === 'revoked') {
+    return refused(
+      device?.state === 'revoked'
+        ? refuse('device_revoked', `The device "${deviceId}" is revoked.`)
+        : refuse('certificate_revoked', `This certificate of "${deviceId}" has been revoked.`),
+    );
+  }
+  if (certificate?.state === 'intended') {
+    return refused(refuse('certificate_untrusted', 'This certificate was prepared but never issued.'));
+  }
+  if (!device) return judgeNewcomer(trust, deviceId, leaf, byRoot, standing);
+
+  const root = rootOfDevice(trust, device, byRoot);
+  if (!root) {
+    const owner = trust.roots.get(device.fleet_root_ca_id)?.name ?? device.fleet_root_ca_id;
+    const shown = [...byRoot.keys()].map((id) => `"${trust.roots.get(id)?.name ?? id}"`).join(', ');
+    return refused(
+      refuse(
+        'device_id_conflict',
+        `The device ID "${deviceId}" belongs to a device under the Fleet Root CA "${owner}"; this certificate leads to ${shown}.`,
+      ),
+    );
+  }
+  if (device.state === 'revoked') return refused(refuse('device_revoked', `The device "${deviceId}" is revoked.`));
+  if (device.state === 'suspended') {
+    return refused(refuse('device_suspended', `The device "${deviceId}" is suspended.`), certificate);
+  }
+  const toBeRecorded: Omit<ToBeRecorded, 'state' | 'certificateState'> = {
+    kind: 'to_be_recorded',
+    deviceId,
+    leaf,
+    root,
+    standing,
+  };
+  if (!mayUseKey(trust, standing)) {
+    if (certificate === null) return { ...toBeRecorded, state: device.state, certificateState: 'pending' };
+    return refused(refuse('rekey_pending', `The new key of the device "${deviceId}" waits for approval.`));
+  }
+  const state = mayBeActive(trust, device, standing) ? 'active' : 'pending';
+  const approvedAnew = certificate?.state === 'superseded' && certificate.first_used_at === null;
+  const known = certificate?.device_uuid === device.uuid && certificate.state !== 'pending' && !approvedAnew;
+  if (!known || state !== device.state || root.id !== device.fleet_root_ca_id) {
+    return { ...toBeRecorded, state, certificateState: 'current' };
+  }
+  if (state === 'pending') {
+    return refused(
+      refuse('admission_pending', `The device "${deviceId}" waits for an operator to approve it.`),
+      certificate,
+    );
+  }
+  const path = byRoot.get(root.id) as Path;
+  return {
+    kind: 'device',
+    device,
+    certificate,
+    validUntil: path.notAfter + clockTolerance,
+    publicKeys: path.publicKeys,
+  };
+}
+
+/** The Fleet Root CA under which a known device comes: its own, or one that the operator lets it move to. */
+function rootOfDevice(trust: AccountTrust, device: Device, byRoot: ReadonlyMap<string, Path>): FleetRootCa | undefined {
+  const own = trust.roots.get(device.fleet_root_ca_id);
+  if (own && byRoot.has(own.id)) return own;
+  const allowed = [device.allowed_root_id, own?.successor_id];
+  return [...trust.roots.values()].find(
+    (root) => root.state === 'active' && byRoot.has(root.id) && allowed.includes(root.id),
+  );
+}
+
+/** Whether the key is one that the device may use: known, renewed, or new where the account accepts new keys. */
+function mayUseKey({ account }: AccountTrust, { certificate, knownKey }: Standing): boolean {
+  if (certificate !== null && certificate.state !== 'pending') return true;
+  return knownKey || account.rekey === 'accept';
+}
+
+/** Whether a known device that waits would be let in by the account's present policy. */
+function mayBeActive({ account }: AccountTrust, device: Device, standing: Standing): boolean {
+  if (device.state === 'active') return true;
+  return account.admission === 'automatic' || (account.admission === 'allow-list' && standing.allowed);
+}
+
+function judgeNewcomer(
+  trust: AccountTrust,
+  deviceId: string,
+  leaf: Certificate,
+  byRoot: ReadonlyMap<string, Path>,
+  standing: Standing,
+): Judgement {
+  const { account } = trust;
+  const reached = [...trust.roots.values()].filter((each) => byRoot.has(each.id));
+  const root = reached.find((each) => each.state === 'active');
+  if (!root) {
+    const name = reached[0]?.name ?? '';
+    return refused(refuse('fleet_root_ca_closed', `The Fleet Root CA "${name}" is closed: it takes no newcomers.`));
+  }
+  if (account.device_id_pattern !== null && !matchesPattern(account.device_id_pattern, deviceId)) {
+    return refused(
+      refuse('device_id_not_allowed', `The device ID "${deviceId}" does not match the account's pattern for newcomers.`),
+    );
+  }
+  if (account.admission === 'allow-list' && !standing.allowed) {
+    return refused(refuse('device_id_not_allowed', `The device ID "${deviceId}" is not on the account's allow-list.`));
+  }
+  const state = account.admission === 'approval' ? 'pending' : 'active';
+  return { kind: 'to_be_recorded', deviceId, leaf, root, standing, state, certificateState: 'current' };
+}
+
+/** What the gateway would answer to these certificates, recording nothing. */
+export async function explain(
+  db: Db,
+  trust: AccountTrust,
+  shown: readonly Certificate[],
+  now: number,
+): Promise<Explanation> {
+  const judgement = await judge(db, trust, shown, now);
+  const admitted = (deviceId: string | null, root: FleetRootCa | undefined): Explanation => ({
+    admitted: true,
+    device_id: deviceId,
+    fleet_root_ca: root?.id ?? null,
+    code: null,
+    rule: null,
+    remedy: null,
+  });
+  switch (judgement.kind) {
+    case 'refused':
+      return explainRefusal(judgement.refusal, shown[0]);
+    case 'device':
+      return admitted(judgement.device.device_id, trust.roots.get(judgement.device.fleet_root_ca_id));
+    case 'provisioning_key':
+      // Its common name is no device ID.
+      return explainRefusal(
+        refuse('not_a_device', 'This is the certificate of a provisioning key, which makes devices and is none.'),
+        undefined,
+      );
+    case 'to_be_recorded': {
+      const waits = outcomeOf(judgement);
+      return waits ? explainRefusal(waits, shown[0]) : admitted(judgement.deviceId, judgement.root);
+    }
+  }
+}
+
+/** What a device is told once it has been recorded: null where it gets in. */
+function outcomeOf({ deviceId, state, certificateState }: ToBeRecorded): Refusal | null {
+  if (certificateState === 'pending') {
+    return refuse('rekey_pending', `The new key of the device "${deviceId}" waits for approval.`);
+  }
+  if (state === 'pending') {
+    return refuse('admission_pending', `The device "${deviceId}" waits for an operator to approve it.`);
+  }
+  return null;
+}

@@ -1,0 +1,65 @@
+// Provisioning with device credentials: a device that comes with a certificate of its own is added when it connects.
+
+import { Problem } from '../problem.ts';
+import type { Registry } from '../registry/writer.ts';
+import type { Certificate } from '../x509/certificate.ts';
+import type { AccountTrust } from './account-trust.ts';
+import { type AdmittedDevice, type AdmittedProvisioningKey, judge, type Refused, type ToBeRecorded } from './admission.ts';
+
+/** How often a decision is taken anew when what it rested on changes under it. */
+const mostAttempts = 5;
+
+export type Admission = AdmittedDevice | AdmittedProvisioningKey | Refused;
+
+/**
+ * Admits whoever shows these certificates, the leaf first. What has to be recorded (a newcomer, a new certificate, a
+ * move, the first use of an issued certificate) is on the disk when this returns. `loadTrust` gives the account's
+ * trust as it is at that moment. Throws Problem `unavailable` where the registry keeps changing under the decision.
+ */
+export async function admit(
+  registry: Registry,
+  loadTrust: () => Promise<AccountTrust>,
+  shown: readonly Certificate[],
+  now: number,
+): Promise<Admission> {
+  for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
+    const trust = await loadTrust();
+    const judgement = await judge(registry.read, trust, shown, now);
+    if (judgement.kind === 'to_be_recorded') {
+      await record(registry, trust, judgement);
+      continue;
+    }
+    const unused = unusedCertificate(judgement);
+    if (unused === null) return judgement;
+    await registry.write('recordFirstUse', { account_id: trust.account.id, tbs_sha256: unused });
+  }
+  throw new Problem('unavailable', 'The state of this device keeps changing; ask again.');
+}
+
+/** A certificate that is shown for the first time: also a device that has to wait has shown that its reply arrived. */
+function unusedCertificate(judgement: Admission): string | null {
+  if (judgement.kind === 'provisioning_key' || judgement.certificate === null) return null;
+  const { state, first_used_at, tbs_sha256 } = judgement.certificate;
+  return first_used_at === null && (state === 'current' || state === 'superseded') ? tbs_sha256 : null;
+}
+
+async function record(registry: Registry, trust: AccountTrust, judgement: ToBeRecorded): Promise<void> {
+  const { leaf, standing, root, deviceId } = judgement;
+  await registry.write('admitDevice', {
+    account_id: trust.account.id,
+    shown: {
+      tbs_sha256: leaf.tbsSha256,
+      sha256: leaf.sha256,
+      serial: leaf.serial,
+      public_key_sha256: leaf.publicKey.sha256,
+      not_before: leaf.notBefore,
+      not_after: leaf.notAfter,
+      subject_name: deviceId,
+      der: leaf.der,
+    },
+    state: judgement.state,
+    certificate_state: judgement.certificateState,
+    fleet_root_ca_id: root.id,
+    basis: { standing, account: trust.account, root },
+  });
+}

@@ -1,0 +1,27 @@
+// What provisioning works with: made once in server.ts and handed down as a value.
+
+import type { Issuer } from '../issuing/issuer.ts';
+import type { Registry } from '../registry/writer.ts';
+import type { Secret } from '../secret.ts';
+import type { KeyPool } from './key-pool.ts';
+
+/** Wraps secrets for the registry; the context names what they are of, and is needed to open them. */
+export interface Seal {
+  seal(plain: Uint8Array, context: string): Buffer;
+  open(sealed: Uint8Array, context: string): Secret;
+}
+
+export interface Provisioning {
+  readonly registry: Registry;
+  readonly issuer: Issuer;
+  readonly seal: Seal;
+  readonly keyPool: KeyPool;
+  /** The present instant, in milliseconds since 1970. */
+  readonly clock: () => number;
+  readonly gateway: {
+    /** Accounts are reached at `<uuid>.<domain>`. */
+    readonly domain: string;
+    /** The port that clients are told; known once the gateway listens. */
+    readonly publicPort: () => number;
+  };
+}
