@@ -1,0 +1,144 @@
+// The connections that are open, by account and device: what is revoked loses its connection, not only its next request.
+
+import type { ServerResponse } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
+import type { Admission } from '../provisioning/device-credential.ts';
+import type { Change } from '../registry/changes.ts';
+import type { Shown } from './shown.ts';
+import type { Trust } from './trust.ts';
+import type { Verdict } from './verdicts.ts';
+
+const sweepInterval = 1000;
+const judgedInATurn = 64;
+
+/** One connection of a device, from the end of its handshake to its close. */
+export interface Connection {
+  readonly socket: TLSSocket;
+  readonly account_id: string;
+  /** The server name of the handshake, or null where none was sent. */
+  readonly sni: string | null;
+  /** The peer's address; IPv4 as such, also through an IPv6 socket. */
+  readonly address: string;
+  readonly localAddress: string;
+  /** What it showed; read at the first request. */
+  shown: Shown | null;
+  /** Who it was found to be at its last request. */
+  verdict: Verdict | null;
+  /** The device ID that its present request asks for. */
+  askedDeviceId: string | null;
+  /** The reply to its present request. */
+  response: ServerResponse | null;
+  /** Resolves when the requests before have been answered: of several sent in one go each waits for its turn. */
+  answered: Promise<void>;
+  /** Whether it has been sent away: nothing that it still sends is acted on. */
+  ending: boolean;
+}
+
+/** Judges a connection anew. */
+export type Judge = (connection: Connection) => Promise<Admission>;
+
+/** Holds the open connections and ends those that may no longer be. */
+export class Connections implements Disposable {
+  readonly #trust: Trust;
+  readonly #judge: Judge;
+  readonly #clock: () => number;
+  readonly #all = new Set<Connection>();
+  readonly #byAccount = new Map<string, Set<Connection>>();
+  readonly #byDevice = new Map<string, Set<Connection>>();
+  readonly #sweep: NodeJS.Timeout;
+
+  constructor(trust: Trust, judge: Judge, clock: () => number) {
+    this.#trust = trust;
+    this.#judge = judge;
+    this.#clock = clock;
+    this.#sweep = setInterval(() => this.#endExpired(), sweepInterval).unref();
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Takes up a connection until its socket closes. */
+  add(connection: Connection): void {
+    this.#all.add(connection);
+    put(this.#byAccount, connection.account_id, connection);
+    connection.socket.once('close', () => {
+      this.#all.delete(connection);
+      take(this.#byAccount, connection.account_id, connection);
+      if (connection.verdict?.kind === 'device') take(this.#byDevice, connection.verdict.device.uuid, connection);
+    });
+  }
+
+  /** Notes who a connection was found to be. */
+  identified(connection: Connection, verdict: Verdict): void {
+    if (connection.verdict === verdict) return;
+    if (connection.verdict?.kind === 'device') take(this.#byDevice, connection.verdict.device.uuid, connection);
+    connection.verdict = verdict;
+    if (verdict.kind === 'device' && !connection.socket.destroyed) {
+      put(this.#byDevice, verdict.device.uuid, connection);
+    }
+  }
+
+  /** Ends what a change no longer lets in. */
+  async act(change: Change): Promise<void> {
+    switch (change.kind) {
+      case 'device':
+        return this.#judgeAnew(this.#byDevice.get(change.device_uuid));
+      case 'provisioning_key':
+      case 'account':
+        return this.#judgeAnew(this.#byAccount.get(change.account_id));
+      case 'trust':
+        await this.#endExcluded(change.account_id);
+        return this.#judgeAnew(this.#byAccount.get(change.account_id));
+    }
+  }
+
+  /** A disabled or distrusted key ends whoever came through it at once, before anything is validated anew. */
+  async #endExcluded(account_id: string): Promise<void> {
+    const connections = this.#byAccount.get(account_id);
+    if (!connections) return;
+    const { disabled, distrusted } = await this.#trust.trustOf(account_id);
+    for (const { verdict, socket } of [...connections]) {
+      if (verdict?.publicKeys.some((key) => disabled.has(key) || distrusted.has(key))) socket.destroy();
+    }
+  }
+
+  async #judgeAnew(connections: Iterable<Connection> = []): Promise<void> {
+    for (const [index, connection] of [...connections].entries()) {
+      // Many at once are judged in turns with what devices ask meanwhile.
+      if (index % judgedInATurn === judgedInATurn - 1) await nextTurn();
+      if (connection.verdict === null || connection.socket.destroyed) continue;
+      const { kind } = connection.verdict;
+      const admission = await this.#judge(connection).catch(() => null);
+      if (admission === null || admission.kind !== kind) connection.socket.destroy();
+      else this.identified(connection, admission);
+    }
+  }
+
+  /** A connection lives no longer than the shortest certificate on its path. */
+  #endExpired(): void {
+    const now = this.#clock();
+    for (const { verdict, socket } of this.#all) {
+      if (verdict !== null && verdict.validUntil < now) socket.destroy();
+    }
+  }
+
+  /** Ends all that is open. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#sweep);
+    for (const { socket } of this.#all) socket.destroy();
+  }
+}
+
+function put(map: Map<string, Set<Connection>>, key: string, connection: Connection): void {
+  const connections = map.get(key);
+  if (connections) connections.add(connection);
+  else map.set(key, new Set([connection]));
+}
+
+function take(map: Map<string, Set<Connection>>, key: string, connection: Connection): void {
+  const connections = map.get(key);
+  connections?.delete(connection);
+  if (connections?.size === 0) map.delete(key);
+}

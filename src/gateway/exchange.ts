@@ -1,0 +1,132 @@
+// One request and its reply: whose it is, whether it may be served, and what is said where it may not.
+
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Log } from '../log.ts';
+import { Problem } from '../problem.ts';
+import { canonicalHost } from '../provisioning/accounts.ts';
+import { refusalOf } from '../provisioning/refusal.ts';
+import type { Connection, Connections } from './connections.ts';
+import { route, type Routing } from './device-routes.ts';
+import { identifyPeer } from './peer.ts';
+import type { Refusals } from './refusals.ts';
+import { anotherRequest } from './reply-watch.ts';
+import { replyProblem, replyUnreadable } from './reply.ts';
+import { parseRequestTarget } from './request-target.ts';
+
+/** The statuses with which whoever asked is turned away; the others say that what was asked for is not there. */
+const turnedAway: ReadonlySet<number> = new Set([400, 403, 409, 421]);
+
+export interface ExchangeParts extends Routing {
+  readonly connections: Connections;
+  readonly refusals: Refusals;
+  /** Ends the connection of whoever is turned away without a word. */
+  readonly silent: boolean;
+  readonly log: Log;
+}
+
+/** Answers requests. */
+export class Exchange {
+  readonly #parts: ExchangeParts;
+
+  constructor(parts: ExchangeParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Answers one request, whatever happens. Requests that came in one go wait for each other, so that nothing is acted on
+   * that was sent behind one that is refused.
+   */
+  async answer(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    connection.socket.emit(anotherRequest);
+    const before = connection.answered;
+    const turn = Promise.withResolvers<void>();
+    connection.answered = turn.promise;
+    await before;
+    try {
+      if (connection.ending) request.resume();
+      else await this.#serve(connection, request, response);
+    } catch (error) {
+      this.#fail(error, connection, response);
+    } finally {
+      turn.resolve();
+    }
+  }
+
+  /** Ends a connection on which something came that HTTP could not read, or not in time. */
+  refuseUnreadable(connection: Connection, problem: Problem): void {
+    const { refusals, silent } = this.#parts;
+    const { socket, response } = connection;
+    connection.ending = true;
+    if (turnedAway.has(problem.status)) refusals.note(refusalOf(problem), connection);
+    // In the middle of another reply it would be taken for a part of that.
+    if (silent || (response?.headersSent && !response.writableFinished)) socket.destroy();
+    else replyUnreadable(problem, socket);
+  }
+
+  async #serve(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { provisioning, trust, connections } = this.#parts;
+    Object.assign(connection, { askedDeviceId: null, response });
+    await this.#requireHost(connection, request);
+    const admission = await identifyPeer(provisioning.registry, trust, connection, provisioning.clock());
+    if (admission.kind === 'refused') {
+      const { code, rule, remedy } = admission.refusal;
+      throw new Problem(code, rule, remedy);
+    }
+    connections.identified(connection, admission);
+    await route(this.#parts, {
+      request,
+      response,
+      connection,
+      target: parseRequestTarget(request.url ?? ''),
+      verdict: admission,
+      account: (await trust.trustOf(connection.account_id)).account,
+    });
+  }
+
+  /** The Host field must name the account that the handshake named (RFC 9110 §7.4), or the address connected to. */
+  async #requireHost({ account_id, sni, localAddress }: Connection, request: IncomingMessage): Promise<void> {
+    const fields = request.headersDistinct['host'] ?? [];
+    const [field = ''] = fields;
+    const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]@/\s]+)(?::\d{1,5})?$/.exec(field);
+    const named = match?.[1] === undefined ? null : hostOrNull(match[1]);
+    if (fields.length !== 1 || named === null) {
+      throw new Problem('invalid_request', 'The request is to have one Host field that names a host.');
+    }
+    if (sni === null && named === localAddress) return;
+    if ((await this.#parts.trust.accountOf(named)) !== account_id) {
+      throw new Problem('misdirected_request', `The Host field names ${named}, which is no host of this account.`);
+    }
+  }
+
+  /** The one place where the gateway turns an error into bytes. */
+  #fail(error: unknown, connection: Connection, response: ServerResponse): void {
+    const { log, refusals, silent } = this.#parts;
+    connection.ending = !(error instanceof Problem && (error.status === 404 || error.status === 405));
+    if (!(error instanceof Problem)) {
+      const id = randomUUID();
+      log.error({ err: error, id }, 'a request failed');
+      const problem = new Problem('internal_error', `The server failed; its log has the error under ${id}.`);
+      replyProblem(response, problem, { last: connection.ending });
+      return;
+    }
+    if (error.status >= 500) log.warn({ err: error }, 'a request could not be served');
+    if (turnedAway.has(error.status)) {
+      refusals.note(refusalOf(error), connection);
+      if (silent) {
+        connection.socket.destroy();
+        return;
+      }
+    }
+    replyProblem(response, error, { last: connection.ending });
+  }
+}
+
+/** A host in the form in which it is compared; null for what is none. */
+function hostOrNull(host: string): string | null {
+  try {
+    return canonicalHost(host);
+  } catch {
+    return null;
+  }
+}

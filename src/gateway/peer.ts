@@ -1,0 +1,45 @@
+// Who is calling: the certificates that a connection showed, judged by admission, in the account it speaks to.
+
+import { admit, type Admission } from '../provisioning/device-credential.ts';
+import { mostCertificates, tooManyCertificates } from '../provisioning/device-identity.ts';
+import { refuse } from '../provisioning/refusal.ts';
+import type { Registry } from '../registry/writer.ts';
+import type { Connection } from './connections.ts';
+import { readOthers, readShown } from './shown.ts';
+import type { Trust } from './trust.ts';
+
+const refused = (...refusal: Parameters<typeof refuse>): Admission => ({
+  kind: 'refused',
+  refusal: refuse(...refusal),
+  certificate: null,
+});
+
+/**
+ * Who is at the other end of a connection, in the account that it speaks to. A verdict is remembered by the SHA-256 of
+ * the leaf's TBSCertificate until something that it rests on changes; nothing in the registry replaces a validation.
+ */
+export async function identifyPeer(
+  registry: Registry,
+  trust: Trust,
+  connection: Connection,
+  now: number,
+): Promise<Admission> {
+  const { account_id } = connection;
+  const shown = (connection.shown ??= readShown(connection.socket));
+  if (shown.ders.length === 0) return refused('certificate_required');
+  if (shown.ders.length > mostCertificates) return { kind: 'refused', refusal: tooManyCertificates, certificate: null };
+  const known = shown.tbsSha256 && trust.verdicts.find(account_id, shown.tbsSha256, now);
+  if (known) return known;
+  const { leaf } = shown;
+  if (!leaf) return refused('certificate_invalid', shown.fault);
+
+  const certificates = [leaf, ...readOthers(shown)];
+  let epoch = trust.verdicts.epoch;
+  const loadTrust = () => {
+    epoch = trust.verdicts.epoch;
+    return trust.trustOf(account_id);
+  };
+  const admission = await admit(registry, loadTrust, certificates, now);
+  if (admission.kind !== 'refused') trust.verdicts.remember(account_id, leaf.tbsSha256, admission, epoch);
+  return admission;
+}
