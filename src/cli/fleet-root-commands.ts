@@ -1,0 +1,152 @@
+// `fleet-root …`: the Fleet Root CAs that an account trusts, their intermediates, and what it distrusts.
+
+import type { DistrustedKeyJson, FleetRootCaJson, RegisteredFleetRootCaJson } from '../operator/schemas.ts';
+import { account } from './account-commands.ts';
+import { at } from './client.ts';
+import { command } from './command.ts';
+import { type Page, sentences, sheet, table } from './page.ts';
+import { file, text } from './parameters.ts';
+
+const ca = text('CA', "the Fleet Root CA's ID, name or SHA-256");
+
+const caPage = (shown: FleetRootCaJson): Page =>
+  sheet({
+    name: shown.name,
+    id: shown.id,
+    kind: shown.kind,
+    state: shown.state,
+    'SHA-256': shown.sha256,
+    'not after': shown.not_after,
+    devices: shown.devices,
+    successor: shown.successor,
+    certificates: shown.certificates.map(
+      (each) => `${each.role} ${each.subject} until ${each.not_after}, SHA-256 ${each.sha256}`,
+    ),
+  });
+
+/** One of the three commands that set the state of a Fleet Root CA. */
+const stateCommand = (word: 'activate' | 'close' | 'disable', about: string, consequence: string | null) =>
+  command({
+    words: `fleet-root ${word}`,
+    about,
+    arguments: { account, ca },
+    ...(consequence && {
+      confirm: {
+        erases: false,
+        question: (given: { account: string; ca: string }) =>
+          `${consequence} the Fleet Root CA ${given.ca} of ${given.account}?`,
+      },
+    }),
+    call: (given, { api }) =>
+      api.post<FleetRootCaJson>(at`/accounts/${given.account}/fleet-root-cas/${given.ca}/${word}`),
+    print: ({ name, state, devices }) =>
+      sentences(`The Fleet Root CA ${name} is ${state}; it has ${devices} device(s).`),
+  });
+
+export const fleetRootCommands = [
+  command({
+    words: 'fleet-root register',
+    about: 'Trust a CA for device certificates: its certificate alone, never its key.',
+    more: [
+      'PEM or DER. Of several certificates the first is the trust anchor, the others its intermediates.',
+      'A further certificate of a CA that is there (renewed, cross-signed) is added to it.',
+    ],
+    arguments: { account, certificate: file('FILE', "the CA's certificate") },
+    options: { name: text('NAME', 'how to call it; its common name unless given') },
+    call: (given, { api }) =>
+      api.post<RegisteredFleetRootCaJson>(
+        at`/accounts/${given.account}/fleet-root-cas` + (given.name === undefined ? '' : at`?name=${given.name}`),
+        given.certificate,
+      ),
+    print: ({ name, id, added, intermediates, not_after }) =>
+      sentences(
+        added === 'new'
+          ? `The Fleet Root CA ${name} (${id}) is registered; it is valid until ${not_after}.`
+          : `The Fleet Root CA ${name} (${id}) was there and has one more certificate; it is valid until ${not_after}.`,
+        ...(intermediates > 0
+          ? [`The first certificate of the file is the trust anchor, the other ${intermediates} its intermediates.`]
+          : []),
+      ),
+  }),
+  command({
+    words: 'fleet-root list',
+    about: 'List the Fleet Root CAs of an account.',
+    arguments: { account },
+    call: (given, { api }) => api.list<FleetRootCaJson>(at`/accounts/${given.account}/fleet-root-cas`),
+    print: (cas, given) =>
+      table(
+        cas,
+        `The account ${given.account} has no Fleet Root CA, so no device gets in: \`fleetroot fleet-root register\` adds one.`,
+        {
+          name: (row) => row.name,
+          kind: (row) => row.kind,
+          state: (row) => row.state,
+          devices: (row) => row.devices,
+          'not after': (row) => row.not_after,
+          id: (row) => row.id,
+          'sha-256': (row) => row.sha256,
+        },
+      ),
+  }),
+  command({
+    words: 'fleet-root show',
+    about: 'Show a Fleet Root CA with its certificates and intermediates.',
+    arguments: { account, ca },
+    call: (given, { api }) => api.get<FleetRootCaJson>(at`/accounts/${given.account}/fleet-root-cas/${given.ca}`),
+    print: caPage,
+  }),
+  stateCommand('activate', 'Take newcomers under a Fleet Root CA (again).', null),
+  stateCommand(
+    'close',
+    'Take no more newcomers under a Fleet Root CA; those known go on.',
+    'Take no more newcomers under',
+  ),
+  stateCommand('disable', 'Shut out every device under a Fleet Root CA at once.', 'Shut out every device under'),
+  command({
+    words: 'fleet-root add-intermediate',
+    about: 'Keep an intermediate certificate, for devices that send their leaf alone.',
+    arguments: { account, ca, certificate: file('FILE', "the intermediate's certificate") },
+    call: (given, { api }) =>
+      api.post<FleetRootCaJson>(
+        at`/accounts/${given.account}/fleet-root-cas/${given.ca}/intermediates`,
+        given.certificate,
+      ),
+    print: caPage,
+  }),
+  command({
+    words: 'fleet-root distrust',
+    about: 'Shut out the public key of a CA certificate, and every device whose path contains it.',
+    arguments: { account, certificate: file('FILE', 'its certificate') },
+    confirm: {
+      erases: false,
+      question: (given) => `Shut out every device of ${given.account} whose path contains this certificate's key?`,
+    },
+    call: (given, { api }) =>
+      api.post<DistrustedKeyJson>(at`/accounts/${given.account}/distrusted-keys`, given.certificate),
+    print: ({ public_key_sha256 }) =>
+      sentences(`No path that contains the public key ${public_key_sha256} counts any more.`),
+  }),
+  command({
+    words: 'fleet-root trust',
+    about: 'Take back `fleet-root distrust`.',
+    arguments: { account, certificate: file('FILE', 'its certificate') },
+    call: (given, { api }) =>
+      api.post<DistrustedKeyJson>(at`/accounts/${given.account}/distrusted-keys/remove`, given.certificate),
+    print: ({ public_key_sha256 }) => sentences(`The public key ${public_key_sha256} is no longer distrusted.`),
+  }),
+  command({
+    words: 'fleet-root successor',
+    about: 'Let the devices of one Fleet Root CA come back under another: the ordinary roll-over.',
+    arguments: {
+      account,
+      old: text('OLD', 'the Fleet Root CA that they are under'),
+      new: text('NEW', 'the one under which they may come'),
+    },
+    call: (given, { api }) =>
+      api.post<FleetRootCaJson>(at`/accounts/${given.account}/fleet-root-cas/${given.old}/successor`, {
+        successor: given.new,
+      }),
+    print: (old, given) =>
+      sentences(`The ${old.devices} device(s) of ${old.name} may come back with certificates under ${given.new}.`),
+  }),
+];

@@ -1,0 +1,69 @@
+// `serve`: the server, until it is told to stop.
+
+import { resolve } from 'node:path';
+import { command, type Session } from './command.ts';
+import { Failure } from './failure.ts';
+import { repeated, text } from './parameters.ts';
+
+/** How long an orderly end may take, in milliseconds; promised are 10 s. */
+const patience = 9_500;
+const endedByForce = 1;
+
+export const serve = command({
+  words: 'serve',
+  about: 'Run the server on a data directory, which is made where it is not there.',
+  more: [
+    'Settings come from fleetroot.toml in the data directory, then from FLEETROOT_… variables, then from options.',
+  ],
+  options: {
+    'gateway-port': repeated(text('8443', 'where devices connect; several times for several ports')),
+    'operator-port': text('8080', 'loopback port of /healthz and /readyz'),
+    'gateway-domain': text('gateway.localhost', 'accounts are reached under it, at <uuid>.<domain>'),
+    'public-port': text('N', 'the gateway port that clients are told, where it is not the first'),
+    config: text('FILE', 'another configuration file than fleetroot.toml in the data directory'),
+  },
+  common: ['data'],
+  call: async (given, { dataDir, env, terminal }) => {
+    const stopped = untilStopped(terminal);
+    // Loaded here, since no other command needs the server's code.
+    const { loadConfig } = await import('../config.ts');
+    const { openLog } = await import('../log.ts');
+    const { startServer } = await import('../server.ts');
+    const config = loadConfig({
+      dataDir,
+      configFile: given.config === undefined ? null : resolve(given.config),
+      options: {
+        'gateway.port': given['gateway-port'].length > 0 ? given['gateway-port'] : undefined,
+        'gateway.domain': given['gateway-domain'],
+        'gateway.public_port': given['public-port'],
+        'operator.port': given['operator-port'],
+      },
+      env,
+    });
+    await using server = await startServer(config, { log: openLog(config.log.level) });
+    terminal.out(
+      `Serving ${config.dataDir}\n` +
+        `  devices: port ${server.gatewayPorts.join(', ')}, at https://<account's UUID>.${config.gateway.domain}\n` +
+        `  health:  http://127.0.0.1:${server.operatorPort}/healthz and /readyz\n` +
+        `Ready. Ctrl-C (SIGINT) or SIGTERM ends it in order.\n`,
+    );
+    const failure = await Promise.race([stopped, server.failed]);
+    if (failure) throw new Failure(`the server cannot go on: ${failure.message}`, null, { cause: failure });
+  },
+  print: () => ({ out: '' }),
+});
+
+/** Resolves at the first SIGTERM or SIGINT. From then on, the second ends the process at once, as does impatience. */
+function untilStopped(terminal: Session['terminal']): Promise<void> {
+  const { promise, resolve: stop } = Promise.withResolvers<void>();
+  let stopping = false;
+  const told = () => {
+    if (stopping) process.exit(endedByForce);
+    stopping = true;
+    terminal.err('Ending in order; once more ends it at once.\n');
+    setTimeout(() => process.exit(endedByForce), patience).unref();
+    stop();
+  };
+  process.on('SIGTERM', told).on('SIGINT', told);
+  return promise;
+}

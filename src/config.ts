@@ -1,0 +1,233 @@
+// The configuration: defaults < fleetroot.toml < environment < options -> one frozen Config, all faults told at once.
+
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join, resolve } from 'node:path';
+import { parse as parseToml } from 'smol-toml';
+import { Problem } from './problem.ts';
+import { parseDuration } from './time.ts';
+
+export interface Config {
+  /** Absolute path of the data directory. */
+  readonly dataDir: string;
+  readonly gateway: {
+    /** Accounts are reached at `<uuid>.<domain>`. */
+    readonly domain: string;
+    /** The addresses listened on; `::` is every address, IPv4 too. */
+    readonly address: string;
+    readonly ports: readonly number[];
+    /** The port that clients are told, where it is not the first one listened on. */
+    readonly publicPort: number | null;
+    /** Name or UUID of the account that serves connections without SNI to an address of no account. */
+    readonly defaultAccount: string | null;
+    /** `reply`: a refusal is told in JSON; `silent`: the connection ends without a word. */
+    readonly refusals: 'reply' | 'silent';
+    /** How long a TLS handshake may take, in milliseconds. */
+    readonly handshakeTimeout: number;
+    /** How long a request's header may take, in milliseconds. */
+    readonly headersTimeout: number;
+    /** How long a whole request may take to arrive, in milliseconds. */
+    readonly requestTimeout: number;
+    /** How long an idle connection is kept, in milliseconds. */
+    readonly idleTimeout: number;
+    /** How many connections may be open that have not finished their handshake. */
+    readonly maxUnauthenticated: number;
+  };
+  readonly operator: { readonly port: number };
+  readonly custody: {
+    /** File that holds the master key; null for `master.key` in the data directory. */
+    readonly masterKeyFile: string | null;
+    /** Name of the environment variable that holds it instead. */
+    readonly masterKeyVariable: string | null;
+  };
+  readonly refusals: {
+    /** How many refusals are kept for each account. */
+    readonly kept: number;
+  };
+  readonly log: { readonly level: string };
+}
+
+const longestTimeout = 24 * 60 * 60 * 1000;
+
+type Parse = (value: unknown) => unknown;
+
+const text: Parse = (value) => {
+  if (typeof value === 'string' && value !== '') return value;
+  throw new Error('is to be a text');
+};
+
+const domain: Parse = (value) => {
+  const name = String(text(value)).toLowerCase();
+  if (name.length <= 200 && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(name)) return name;
+  throw new Error('is to be a domain name');
+};
+
+const address: Parse = (value) => {
+  if (typeof value === 'string' && isIP(value)) return value;
+  throw new Error('is to be an IP address');
+};
+
+const wholeNumber =
+  (least: number, most: number): Parse =>
+  (value) => {
+    const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+    if (Number.isInteger(number) && (number as number) >= least && (number as number) <= most) return number;
+    throw new Error(`is to be a whole number from ${least} to ${most}`);
+  };
+
+const port = wholeNumber(0, 65_535);
+
+const ports: Parse = (value) => {
+  const all = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [value];
+  if (all.length === 0) throw new Error('is to be at least one port');
+  return all.map((one) => port(typeof one === 'string' ? one.trim() : one));
+};
+
+const milliseconds: Parse = (value) => {
+  const time = typeof value === 'string' ? parseDuration(value) : null;
+  if (time !== null && time <= longestTimeout) return time;
+  throw new Error('is to be a time such as "500ms", "10s" or "2m", of a day at the most');
+};
+
+const oneOf =
+  (...words: string[]): Parse =>
+  (value) => {
+    if (typeof value === 'string' && words.includes(value)) return value;
+    throw new Error(`is to be one of ${words.join(', ')}`);
+  };
+
+/** Every setting: its key in fleetroot.toml (`section.key`), how it is read, and its default. */
+const settings = {
+  'gateway.domain': [domain, 'gateway.localhost'],
+  'gateway.address': [address, '::'],
+  'gateway.port': [ports, [8443]],
+  'gateway.public_port': [wholeNumber(1, 65_535), null],
+  'gateway.default_account': [text, null],
+  'gateway.refusals': [oneOf('reply', 'silent'), 'reply'],
+  'gateway.handshake_timeout': [milliseconds, 10_000],
+  'gateway.headers_timeout': [milliseconds, 10_000],
+  'gateway.request_timeout': [milliseconds, 60_000],
+  'gateway.idle_timeout': [milliseconds, 60_000],
+  'gateway.max_unauthenticated': [wholeNumber(1, 1_000_000), 4096],
+  'operator.port': [port, 8080],
+  'custody.master_key_file': [text, null],
+  'custody.master_key_variable': [text, null],
+  'refusals.kept': [wholeNumber(10, 1_000_000), 1000],
+  'log.level': [oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'],
+} as const satisfies Record<string, readonly [Parse, unknown]>;
+
+/** A setting's key. */
+export type SettingKey = keyof typeof settings;
+
+/** Settings given on the command line. */
+export type ConfigOptions = Partial<Record<SettingKey, unknown>>;
+
+/** The keys of all settings, for the docs. */
+export const settingKeys = Object.keys(settings) as SettingKey[];
+
+/** The environment variable of a setting: `FLEETROOT_` and the key in capitals. */
+export function variableOf(key: SettingKey): string {
+  return `FLEETROOT_${key.replaceAll('.', '_').toUpperCase()}`;
+}
+
+/**
+ * Reads the configuration. `configFile` is the file named on the command line; without one, `fleetroot.toml` in the
+ * data directory is read where it exists. Throws a Problem that names every fault, not only the first.
+ */
+export function loadConfig({
+  dataDir,
+  configFile = null,
+  options = {},
+  env,
+}: {
+  dataDir: string;
+  configFile?: string | null;
+  options?: ConfigOptions;
+  env: NodeJS.ProcessEnv;
+}): Config {
+  const directory = resolve(dataDir);
+  const file = configFile === null ? join(directory, 'fleetroot.toml') : resolve(configFile);
+  const faults: string[] = [];
+  const written = readFile(file, configFile !== null, faults);
+
+  for (const key of written.keys()) {
+    if (!Object.hasOwn(settings, key)) faults.push(`${file}: there is no setting ${key}`);
+  }
+  const read = (key: SettingKey): unknown => {
+    const [parse, fallback] = settings[key];
+    const sources: [string, unknown][] = [
+      [`option --${optionOf(key)}`, options[key]],
+      [variableOf(key), env[variableOf(key)]],
+      [`${file}: ${key}`, written.get(key)],
+    ];
+    const given = sources.find(([, value]) => value !== undefined);
+    if (!given) return fallback;
+    try {
+      return parse(given[1]);
+    } catch (error) {
+      faults.push(`${given[0]} ${(error as Error).message}`);
+      return fallback;
+    }
+  };
+
+  const config = {
+    dataDir: directory,
+    gateway: {
+      domain: read('gateway.domain'),
+      address: read('gateway.address'),
+      ports: read('gateway.port'),
+      publicPort: read('gateway.public_port'),
+      defaultAccount: read('gateway.default_account'),
+      refusals: read('gateway.refusals'),
+      handshakeTimeout: read('gateway.handshake_timeout'),
+      headersTimeout: read('gateway.headers_timeout'),
+      requestTimeout: read('gateway.request_timeout'),
+      idleTimeout: read('gateway.idle_timeout'),
+      maxUnauthenticated: read('gateway.max_unauthenticated'),
+    },
+    operator: { port: read('operator.port') },
+    custody: {
+      masterKeyFile: read('custody.master_key_file'),
+      masterKeyVariable: read('custody.master_key_variable'),
+    },
+    refusals: { kept: read('refusals.kept') },
+    log: { level: read('log.level') },
+  } as Config;
+
+  if (config.custody.masterKeyFile !== null && config.custody.masterKeyVariable !== null) {
+    faults.push('custody.master_key_file and custody.master_key_variable are both given: keep one');
+  }
+  if (faults.length > 0) {
+    throw new Problem('invalid_request', `The configuration has ${faults.length} fault(s):\n  ${faults.join('\n  ')}`);
+  }
+  for (const section of Object.values(config)) Object.freeze(section);
+  return Object.freeze(config);
+}
+
+function optionOf(key: SettingKey): string {
+  return key === 'gateway.public_port' ? 'public-port' : key.replaceAll('.', '-').replaceAll('_', '-');
+}
+
+/** The settings of a TOML file by their dotted keys; a file that must exist and does not is a fault. */
+function readFile(file: string, required: boolean, faults: string[]): Map<string, unknown> {
+  const written = new Map<string, unknown>();
+  let content: string;
+  try {
+    content = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (required || (error as NodeJS.ErrnoException).code !== 'ENOENT') faults.push((error as Error).message);
+    return written;
+  }
+  try {
+    for (const [section, values] of Object.entries(parseToml(content))) {
+      if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+        faults.push(`${file}: ${section} is to be a section, [${section}]`);
+        continue;
+      }
+      for (const [key, value] of Object.entries(values)) written.set(`${section}.${key}`, value);
+    }
+  } catch (error) {
+    faults.push(`${file}: ${(error as Error).message}`);
+  }
+  return written;
+}

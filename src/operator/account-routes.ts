@@ -1,0 +1,89 @@
+// Accounts, their hosts and gateway CAs.
+
+import { setImmediate } from 'node:timers/promises';
+import { Type } from 'typebox';
+import { switchGatewayCa } from '../issuing/gateway-ca.ts';
+import { addHost, createAccount, deleteAccount, removeHost, setPolicy } from '../provisioning/accounts.ts';
+import type { Provisioning } from '../provisioning/provisioning.ts';
+import { listAccounts } from '../registry/accounts.ts';
+import { readDuration } from './inputs.ts';
+import { namedAccount } from './named.ts';
+import { accountJson } from './representations.ts';
+import {
+  type AccountJson,
+  AccountPath,
+  AccountSchema,
+  EntryPath,
+  HostPath,
+  NewAccount,
+  NewHost,
+  Policy,
+} from './schemas.ts';
+import type { Api } from './typed-api.ts';
+
+const response = { 200: AccountSchema };
+
+export function accountRoutes(api: Api, p: Provisioning): void {
+  const { registry, issuer, seal } = p;
+
+  api.get('/accounts', { schema: { response: { 200: Type.Array(AccountSchema) } } }, async () => {
+    const shown: AccountJson[] = [];
+    for (const account of await listAccounts(registry.read)) {
+      shown.push(await accountJson(p, account));
+      // Reads do not leave this thread: with many accounts the devices get their turn in between.
+      await setImmediate();
+    }
+    return shown;
+  });
+
+  api.post('/accounts', { schema: { body: NewAccount, response: { 201: AccountSchema } } }, async ({ body }, reply) => {
+    const account = await createAccount(p, { name: body.name, kind: body.kind ?? 'test' });
+    return reply.code(201).send(await accountJson(p, account));
+  });
+
+  api.get('/accounts/:account', { schema: { params: AccountPath, response } }, async ({ params }) =>
+    accountJson(p, await namedAccount(registry.read, params.account)),
+  );
+
+  api.delete('/accounts/:account', { schema: { params: AccountPath, response } }, async ({ params }) => {
+    const account = await namedAccount(registry.read, params.account);
+    const last = await accountJson(p, account);
+    await deleteAccount(p, account);
+    return last;
+  });
+
+  api.patch('/accounts/:account', { schema: { params: AccountPath, body: Policy, response } }, async (request) => {
+    const account = await namedAccount(registry.read, request.params.account);
+    const { validity, ...policy } = request.body;
+    const validity_seconds = validity === undefined ? undefined : readDuration('validity', validity) / 1000;
+    return accountJson(p, await setPolicy(p, account, { ...policy, ...(validity_seconds && { validity_seconds }) }));
+  });
+
+  api.post(
+    '/accounts/:account/hosts',
+    { schema: { params: AccountPath, body: NewHost, response } },
+    async (request) => {
+      const account = await namedAccount(registry.read, request.params.account);
+      await addHost(p, account, request.body.host);
+      return accountJson(p, account);
+    },
+  );
+
+  api.delete('/accounts/:account/hosts/:host', { schema: { params: HostPath, response } }, async ({ params }) => {
+    const account = await namedAccount(registry.read, params.account);
+    await removeHost(p, account, params.host);
+    return accountJson(p, account);
+  });
+
+  api.delete('/accounts/:account/files/:entry', { schema: { params: EntryPath, response } }, async ({ params }) => {
+    const account = await namedAccount(registry.read, params.account);
+    await registry.write('removeAccountFile', { account_id: account.id, entry: params.entry });
+    return accountJson(p, account);
+  });
+
+  api.post('/accounts/:account/gateway-cas/switch', { schema: { params: AccountPath, response } }, async (request) => {
+    const account = await namedAccount(registry.read, request.params.account);
+    await switchGatewayCa(issuer, seal, account);
+    return accountJson(p, account);
+  });
+}

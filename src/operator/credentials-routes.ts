@@ -1,0 +1,65 @@
+// Credentials: credentials.zip, and the provisioning keys that went out in it.
+
+import { Type } from 'typebox';
+import { createCredentials } from '../provisioning/provisioning-key.ts';
+import type { Provisioning } from '../provisioning/provisioning.ts';
+import { listProvisioningKeys, requireProvisioningKey } from '../registry/provisioning-keys.ts';
+import { readInstant } from './inputs.ts';
+import { namedAccount } from './named.ts';
+import { provisioningKeyJson } from './representations.ts';
+import {
+  AccountPath,
+  CredentialsSchema,
+  NewCredentials,
+  ProvisioningKeyPath,
+  ProvisioningKeySchema,
+} from './schemas.ts';
+import type { Api } from './typed-api.ts';
+
+export function credentialsRoutes(api: Api, p: Provisioning): void {
+  const { registry } = p;
+
+  api.post(
+    '/accounts/:account/credentials',
+    { schema: { params: AccountPath, body: NewCredentials, response: { 201: CredentialsSchema } } },
+    async (request, reply) => {
+      const account = await namedAccount(registry.read, request.params.account);
+      const { not_after, ...limits } = request.body;
+      const made = await createCredentials(p, account, {
+        ...limits,
+        ...(not_after !== undefined && { not_after: readInstant('not_after', not_after) }),
+      });
+      return reply.code(201).send({
+        zip: made.zip.toString('base64'),
+        autoprov_url: made.autoprov_url,
+        entries: [...made.entries],
+        provisioning_key: made.provisioning_key && (await provisioningKeyJson(p, made.provisioning_key)),
+      });
+    },
+  );
+
+  api.get(
+    '/accounts/:account/provisioning-keys',
+    { schema: { params: AccountPath, response: { 200: Type.Array(ProvisioningKeySchema) } } },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      const keys = await listProvisioningKeys(registry.read, account.id);
+      return Promise.all(keys.map((key) => provisioningKeyJson(p, key)));
+    },
+  );
+
+  const one = { schema: { params: ProvisioningKeyPath, response: { 200: ProvisioningKeySchema } } };
+
+  api.get('/accounts/:account/provisioning-keys/:id', one, async ({ params }) => {
+    const account = await namedAccount(registry.read, params.account);
+    return provisioningKeyJson(p, await requireProvisioningKey(registry.read, account.id, params.id));
+  });
+
+  api.post('/accounts/:account/provisioning-keys/:id/disable', one, async ({ params }) => {
+    const account = await namedAccount(registry.read, params.account);
+    return provisioningKeyJson(
+      p,
+      await registry.write('disableProvisioningKey', { account_id: account.id, id: params.id }),
+    );
+  });
+}

@@ -1,0 +1,53 @@
+// Fleet Root CAs: listed, opened, closed, disabled and succeeded. (Their certificates come as files: file-routes.ts.)
+
+import { Type } from 'typebox';
+import type { Provisioning } from '../provisioning/provisioning.ts';
+import { namedAccount, namedFleetRootCa } from './named.ts';
+import { fleetRootCaJson, fleetRootCasJson } from './representations.ts';
+import { AccountPath, FleetRootCaPath, FleetRootCaSchema, NewSuccessor } from './schemas.ts';
+import type { Api } from './typed-api.ts';
+
+const stateAfter = { activate: 'active', close: 'closed', disable: 'disabled' } as const;
+
+export function fleetRootRoutes(api: Api, p: Provisioning): void {
+  const { registry } = p;
+  const response = { 200: FleetRootCaSchema };
+
+  api.get(
+    '/accounts/:account/fleet-root-cas',
+    { schema: { params: AccountPath, response: { 200: Type.Array(FleetRootCaSchema) } } },
+    async ({ params }) => fleetRootCasJson(p, await namedAccount(registry.read, params.account)),
+  );
+
+  const one = { schema: { params: FleetRootCaPath, response } };
+
+  api.get('/accounts/:account/fleet-root-cas/:ca', one, async ({ params }) => {
+    const account = await namedAccount(registry.read, params.account);
+    return fleetRootCaJson(p, account, await namedFleetRootCa(registry.read, account, params.ca));
+  });
+
+  for (const action of ['activate', 'close', 'disable'] as const) {
+    api.post(`/accounts/:account/fleet-root-cas/:ca/${action}`, one, async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      const ca = await namedFleetRootCa(registry.read, account, params.ca);
+      const named = { account_id: account.id, fleet_root_ca_id: ca.id };
+      return fleetRootCaJson(
+        p,
+        account,
+        await registry.write('setFleetRootState', { ...named, state: stateAfter[action] }),
+      );
+    });
+  }
+
+  api.post(
+    '/accounts/:account/fleet-root-cas/:ca/successor',
+    { schema: { params: FleetRootCaPath, body: NewSuccessor, response } },
+    async ({ params, body }) => {
+      const account = await namedAccount(registry.read, params.account);
+      const from = await namedFleetRootCa(registry.read, account, params.ca);
+      const to = await namedFleetRootCa(registry.read, account, body.successor);
+      const named = { account_id: account.id, old_id: from.id, new_id: to.id };
+      return fleetRootCaJson(p, account, await registry.write('setSuccessor', named));
+    },
+  );
+}

@@ -1,0 +1,234 @@
+// How what is remembered looks to operators: registry rows in, the API's JSON out.
+
+import { accountFilesOf } from '../registry/account-files.ts';
+import { hostsOf } from '../registry/accounts.ts';
+import { countDevicesByRoot, type DeviceView } from '../registry/devices.ts';
+import { fleetRootCasOf, fleetRootCertificatesOf, trustOf } from '../registry/fleet-root-cas.ts';
+import { gatewayCasOf } from '../registry/gateway-cas.ts';
+import { devicesOfProvisioningKey } from '../registry/provisioning-keys.ts';
+import type {
+  Account,
+  CertificateRecord,
+  FleetRootCa,
+  FleetRootCertificate,
+  ProvisioningKey,
+  RefusalRecord,
+  Report,
+  Upstream,
+} from '../registry/tables.ts';
+import type { Provisioning } from '../provisioning/provisioning.ts';
+import { formatDuration, formatInstant } from '../time.ts';
+import { certificateToPem, parseCertificate } from '../x509/certificate.ts';
+import type {
+  AccountJson,
+  CertificateJson,
+  DeviceDetailsJson,
+  DeviceJson,
+  FleetRootCaJson,
+  ProvisioningKeyJson,
+  RefusalJson,
+  UpstreamJson,
+} from './schemas.ts';
+
+/** An account with its hosts, CAs and files. */
+export async function accountJson({ registry, gateway }: Provisioning, account: Account): Promise<AccountJson> {
+  const db = registry.read;
+  const hosts = await hostsOf(db, account.id);
+  const generated = hosts.find((host) => host.kind === 'generated')?.host ?? '';
+  const gatewayCas = await gatewayCasOf(db, account.id);
+  const { distrusted_keys } = await trustOf(db, account.id);
+  return {
+    id: account.id,
+    name: account.name,
+    kind: account.kind,
+    gateway_url: `https://${generated}:${gateway.publicPort()}`,
+    hosts: hosts.map(({ host }) => host),
+    admission: account.admission,
+    rekey: account.rekey,
+    key_type: account.key_type,
+    validity: formatDuration(account.validity_seconds * 1000),
+    device_id_pattern: account.device_id_pattern,
+    namespace: account.namespace,
+    created_at: formatInstant(account.created_at),
+    gateway_cas: gatewayCas.map((ca) => ({
+      id: ca.id,
+      state: ca.state,
+      sha256: ca.sha256,
+      not_after: formatInstant(ca.not_after),
+      certificate: certificateToPem(ca.certificate),
+    })),
+    fleet_root_cas: await fleetRootCasJson({ registry }, account),
+    distrusted_keys: distrusted_keys.map(({ public_key_sha256, certificate, added_at }) => ({
+      public_key_sha256,
+      subject: parseCertificate(certificate).subject.text,
+      added_at: formatInstant(added_at),
+    })),
+    files: (await accountFilesOf(db, account.id)).map(({ entry }) => entry),
+  };
+}
+
+/** The Fleet Root CAs of an account. */
+export async function fleetRootCasJson(
+  { registry }: Pick<Provisioning, 'registry'>,
+  account: Account,
+): Promise<FleetRootCaJson[]> {
+  const cas = await fleetRootCasOf(registry.read, account.id);
+  const certificates = await fleetRootCertificatesOf(registry.read, account.id);
+  const devices = await countDevicesByRoot(registry.read, account.id);
+  return cas.map((ca) =>
+    shapeFleetRootCa(
+      ca,
+      certificates.filter((each) => each.fleet_root_ca_id === ca.id),
+      devices.get(ca.id) ?? 0,
+    ),
+  );
+}
+
+/** One Fleet Root CA of an account. */
+export async function fleetRootCaJson(
+  provisioning: Pick<Provisioning, 'registry'>,
+  account: Account,
+  { id }: Pick<FleetRootCa, 'id'>,
+): Promise<FleetRootCaJson> {
+  return (await fleetRootCasJson(provisioning, account)).find((ca) => ca.id === id)!;
+}
+
+function shapeFleetRootCa(
+  ca: FleetRootCa,
+  certificates: readonly FleetRootCertificate[],
+  devices: number,
+): FleetRootCaJson {
+  const anchors = certificates.filter((each) => each.role === 'anchor');
+  const lasting = anchors.reduce((one, other) => (other.not_after > one.not_after ? other : one));
+  return {
+    id: ca.id,
+    name: ca.name,
+    kind: ca.kind,
+    state: ca.state,
+    sha256: lasting.sha256,
+    not_after: formatInstant(lasting.not_after),
+    devices,
+    successor: ca.successor_id,
+    certificates: certificates.map((each) => ({
+      role: each.role,
+      subject: parseCertificate(each.certificate).subject.text,
+      sha256: each.sha256,
+      public_key_sha256: each.public_key_sha256,
+      not_after: formatInstant(each.not_after),
+      certificate: certificateToPem(each.certificate),
+    })),
+  };
+}
+
+/** A provisioning key with the devices that it made. */
+export async function provisioningKeyJson(
+  { registry, clock }: Pick<Provisioning, 'registry' | 'clock'>,
+  key: ProvisioningKey,
+): Promise<ProvisioningKeyJson> {
+  const devices = await devicesOfProvisioningKey(registry.read, key.account_id, key.id);
+  return {
+    id: key.id,
+    description: key.description,
+    not_after: formatInstant(key.not_after),
+    max_uses: key.max_uses,
+    uses: key.uses,
+    state: stateOf(key, clock()),
+    device_id_pattern: key.device_id_pattern,
+    networks: JSON.parse(key.networks) as string[],
+    created_at: formatInstant(key.created_at),
+    disabled_at: formatInstant(key.disabled_at),
+    devices: devices.map(({ device_id }) => device_id),
+  };
+}
+
+function stateOf(
+  { disabled_at, not_after, max_uses, uses }: ProvisioningKey,
+  now: number,
+): ProvisioningKeyJson['state'] {
+  if (disabled_at !== null) return 'disabled';
+  if (not_after < now) return 'expired';
+  return max_uses !== null && uses >= max_uses ? 'exhausted' : 'active';
+}
+
+/** A device. */
+export function deviceJson(device: DeviceView): DeviceJson {
+  return {
+    device_id: device.device_id,
+    uuid: device.uuid,
+    state: device.state,
+    method: device.method,
+    fleet_root_ca: device.fleet_root_ca_id,
+    fleet_root_ca_name: device.fleet_root_ca_name,
+    provisioning_key: device.provisioning_key_id,
+    certificate_not_after: formatInstant(device.certificate_not_after),
+    first_seen: formatInstant(device.first_seen),
+    last_seen: formatInstant(device.last_seen),
+    allowed_fleet_root_ca: device.allowed_root_id,
+    reprovision_until: formatInstant(device.reprovision_until),
+  };
+}
+
+/** A device with its certificates and reports. */
+export function deviceDetailsJson(
+  device: DeviceView,
+  certificates: readonly CertificateRecord[],
+  reports: readonly Report[],
+): DeviceDetailsJson {
+  return {
+    ...deviceJson(device),
+    certificates: certificates.map(certificateJson),
+    reports: reports.map(({ kind, received_at, content_type, body }) => ({
+      kind,
+      received_at: formatInstant(received_at),
+      content_type,
+      body: Buffer.from(body).toString('utf8'),
+    })),
+  };
+}
+
+/** A certificate of a device; one that is only intended has no form for operators. */
+export function certificateJson(certificate: CertificateRecord): CertificateJson {
+  return {
+    sha256: certificate.sha256 ?? '',
+    tbs_sha256: certificate.tbs_sha256,
+    serial: certificate.serial,
+    not_before: formatInstant(certificate.not_before),
+    not_after: formatInstant(certificate.not_after),
+    state: certificate.state as CertificateJson['state'],
+    public_key_sha256: certificate.public_key_sha256,
+    fleet_root_ca: certificate.fleet_root_ca_id,
+    first_used_at: formatInstant(certificate.first_used_at),
+    certificate: certificateToPem(certificate.der),
+  };
+}
+
+/** A refusal. */
+export function refusalJson(refusal: RefusalRecord): RefusalJson {
+  return {
+    id: refusal.id,
+    at: formatInstant(refusal.at),
+    first_at: formatInstant(refusal.first_at),
+    count: refusal.count,
+    code: refusal.code,
+    rule: refusal.rule,
+    remedy: refusal.remedy,
+    device_id: refusal.device_id,
+    address: refusal.address,
+    sni: refusal.sni,
+    certificates: refusal.certificates,
+  };
+}
+
+/** A back end; of its client key only that there is one. */
+export function upstreamJson(upstream: Upstream): UpstreamJson {
+  return {
+    prefix: upstream.prefix,
+    url: upstream.url,
+    rewrite: upstream.rewrite,
+    ca: upstream.ca,
+    certificate: upstream.certificate,
+    has_key: upstream.sealed_key !== null,
+    host: upstream.host,
+    timeout: formatDuration(upstream.timeout_ms),
+  };
+}

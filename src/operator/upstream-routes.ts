@@ -1,0 +1,55 @@
+// The back ends that an account's devices reach through the gateway.
+
+import { Type } from 'typebox';
+import type { Provisioning } from '../provisioning/provisioning.ts';
+import { presetUpstreams, setUpstream } from '../provisioning/upstream.ts';
+import { upstreamsOf } from '../registry/upstreams.ts';
+import { readDuration } from './inputs.ts';
+import { namedAccount } from './named.ts';
+import { upstreamJson } from './representations.ts';
+import { AccountPath, NewUpstream, UpstreamPreset, UpstreamQuery, UpstreamSchema } from './schemas.ts';
+import type { Api } from './typed-api.ts';
+
+export function upstreamRoutes(api: Api, p: Provisioning): void {
+  const { registry } = p;
+  const response = { 200: UpstreamSchema };
+  const list = { 200: Type.Array(UpstreamSchema) };
+
+  api.get('/accounts/:account/upstreams', { schema: { params: AccountPath, response: list } }, async ({ params }) => {
+    const account = await namedAccount(registry.read, params.account);
+    return (await upstreamsOf(registry.read, account.id)).map(upstreamJson);
+  });
+
+  api.put(
+    '/accounts/:account/upstreams',
+    { schema: { params: AccountPath, body: NewUpstream, response } },
+    async (request) => {
+      const account = await namedAccount(registry.read, request.params.account);
+      const { timeout, ...upstream } = request.body;
+      return upstreamJson(
+        await setUpstream(p, account, {
+          ...upstream,
+          ...(timeout !== undefined && { timeout_ms: readDuration('timeout', timeout) }),
+        }),
+      );
+    },
+  );
+
+  api.delete(
+    '/accounts/:account/upstreams',
+    { schema: { params: AccountPath, querystring: UpstreamQuery, response } },
+    async ({ params, query }) => {
+      const account = await namedAccount(registry.read, params.account);
+      return upstreamJson(await registry.write('removeUpstream', { account_id: account.id, prefix: query.prefix }));
+    },
+  );
+
+  api.post(
+    '/accounts/:account/upstreams/preset',
+    { schema: { params: AccountPath, body: UpstreamPreset, response: list } },
+    async ({ params, body }) => {
+      const account = await namedAccount(registry.read, params.account);
+      return (await presetUpstreams(p, account, body.base)).map(upstreamJson);
+    },
+  );
+}

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { startOperator } from '../../src/operator/api.ts';
+import type { Provisioning } from '../../src/provisioning/provisioning.ts';
+import { operatorCall } from '../support/operator-call.ts';
+import { temporaryDirectory } from '../support/process.ts';
+
+/** A server whose registry fails with something that nobody outside is to read. */
+const broken = {
+  registry: {
+    get read(): never {
+      throw new Error('disk /dev/sda1 is on fire');
+    },
+  },
+} as unknown as Provisioning;
+
+test('a fault of our own is told by an ID that is in the log, and by nothing of its inside', async () => {
+  await using desk = await temporaryDirectory();
+  const logged: Record<string, unknown>[] = [];
+  const log = pino({ base: null }, { write: (line) => void logged.push(JSON.parse(line)) });
+  const listening = { socketPath: desk.file('operator.sock'), port: 0, provisioning: broken, log };
+  await using _operator = await startOperator({ ...listening, ready: async () => true });
+  const { status, text, json } = await operatorCall(desk.path, 'GET', '/accounts');
+  assert.deepEqual([status, json.code, json.detail], [500, 'internal_error', 'The server failed.']);
+  assert.doesNotMatch(text, /fire|sda1|Error|\.ts/);
+  assert.match(json.instance, /^urn:uuid:[0-9a-f-]{36}$/);
+  const entry = logged.find(({ instance }) => instance === json.instance);
+  assert.match(JSON.stringify(entry), /disk \/dev\/sda1 is on fire/);
+});
+
+test('a server that does not serve devices yet is not ready, and says so', async () => {
+  await using desk = await temporaryDirectory();
+  const listening = {
+    socketPath: desk.file('operator.sock'),
+    port: 0,
+    provisioning: broken,
+    log: pino({ enabled: false }),
+  };
+  await using operator = await startOperator({ ...listening, ready: async () => false });
+  const response = await fetch(`http://127.0.0.1:${operator.port}/readyz`);
+  assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [503, 'unavailable']);
+  assert.equal((await fetch(`http://127.0.0.1:${operator.port}/healthz`)).status, 200);
+});
