@@ -7,6 +7,7 @@ import { parse as parseToml } from 'smol-toml';
 import { Problem } from './problem.ts';
 import { parseDuration } from './time.ts';
 
+/** Everything that can be set, read and checked. */
 export interface Config {
   /** Absolute path of the data directory. */
   readonly dataDir: string;
@@ -48,6 +49,10 @@ export interface Config {
 }
 
 const longestTimeout = 24 * 60 * 60 * 1000;
+/** With an account's UUID before it, it is still a host name of at most 253 characters (RFC 1035 §2.3.4). */
+const longestDomain = 200;
+/** Labels of letters, digits and inner hyphens (RFC 1034 §3.5), the last no number, as that of an address would be. */
+const domainName = /^(?!(.*\.)?\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 type Parse = (value: unknown) => unknown;
 
@@ -58,7 +63,7 @@ const text: Parse = (value) => {
 
 const domain: Parse = (value) => {
   const name = String(text(value)).toLowerCase();
-  if (name.length <= 200 && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(name)) return name;
+  if (name.length <= longestDomain && domainName.test(name)) return name;
   throw new Error('is to be a domain name');
 };
 

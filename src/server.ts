@@ -22,6 +22,7 @@ import type { Account } from './registry/tables.ts';
 import { openRegistry, type Registry } from './registry/writer.ts';
 import { Secret } from './secret.ts';
 import { certificateToPem } from './x509/certificate.ts';
+import { encodePem } from './x509/pem.ts';
 
 /** How often gateway certificates are looked at, in milliseconds. */
 const renewalInterval = 60 * 60 * 1000;
@@ -69,10 +70,11 @@ export async function startServer(
     clock,
     gateway: { domain: config.gateway.domain, publicPort },
   };
-  const renew = async () =>
-    renewGatewayCertificates(provisioning, seal, log, await accountsInNeed(registry, clock()));
+  const renew = async () => renewGatewayCertificates(provisioning, seal, log, await accountsInNeed(registry, clock()));
   await completeAccounts(provisioning, seal, log);
-  const renewal = setInterval(() => void renew(), renewalInterval).unref();
+  const renewal = setInterval(() => {
+    renew().catch((error: unknown) => log.error({ err: error }, 'gateway certificates could not be looked at'));
+  }, renewalInterval).unref();
   opened.defer(() => clearInterval(renewal));
 
   const { defaultAccount, ...listening } = config.gateway;
@@ -173,9 +175,8 @@ async function gatewayCredentials(registry: Registry, seal: Seal, account_id: st
   const ca = cas.find((each) => each.id === row?.gateway_ca_id);
   if (!row || !ca) throw new Problem('unavailable', `The account ${account_id} has no gateway certificate.`);
   using key = openGatewayKey(seal, row);
-  const pem = key.reveal().toString('base64');
   return {
     chain: certificateToPem(Buffer.from(row.certificate)) + certificateToPem(Buffer.from(ca.certificate)),
-    key: `-----BEGIN PRIVATE KEY-----\n${pem}\n-----END PRIVATE KEY-----\n`,
+    key: encodePem('PRIVATE KEY', key.reveal()),
   };
 }

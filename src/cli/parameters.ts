@@ -10,11 +10,17 @@ export function text(shown: string, about: string): Parameter<string, 'once'> {
   return { shown, about, occurs: 'once', read: (given) => given };
 }
 
-/** A whole number from `least` on. */
-export function wholeNumber(shown: string, about: string, least: number): Parameter<number, 'once'> {
+/** A whole number from `least` on, up to `most` where there is such. */
+export function wholeNumber(
+  shown: string,
+  about: string,
+  least: number,
+  most = Number.POSITIVE_INFINITY,
+): Parameter<number, 'once'> {
+  const range = most === Number.POSITIVE_INFINITY ? `from ${least} on` : `from ${least} to ${most}`;
   const read = (given: string): number => {
     const number = /^\d{1,15}$/.test(given) ? Number(given) : -1;
-    if (number < least) throw new UsageError(`${shown} is a whole number from ${least} on, not ${quoted(given)}`);
+    if (number < least || number > most) throw new UsageError(`${quoted(given)} is no whole number ${range}`);
     return number;
   };
   return { shown, about, occurs: 'once', read };

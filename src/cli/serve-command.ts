@@ -3,11 +3,12 @@
 import { resolve } from 'node:path';
 import { command, type Session } from './command.ts';
 import { Failure } from './failure.ts';
-import { repeated, text } from './parameters.ts';
+import { repeated, text, wholeNumber } from './parameters.ts';
 
 /** How long an orderly end may take, in milliseconds; promised are 10 s. */
 const patience = 9_500;
 const endedByForce = 1;
+const largestPort = 65_535;
 
 export const serve = command({
   words: 'serve',
@@ -16,10 +17,17 @@ export const serve = command({
     'Settings come from fleetroot.toml in the data directory, then from FLEETROOT_… variables, then from options.',
   ],
   options: {
-    'gateway-port': repeated(text('8443', 'where devices connect; several times for several ports')),
-    'operator-port': text('8080', 'loopback port of /healthz and /readyz'),
+    'gateway-port': repeated(
+      wholeNumber('8443', 'where devices connect; several times for several ports', 0, largestPort),
+    ),
+    'operator-port': wholeNumber('8080', 'loopback port of /healthz and /readyz', 0, largestPort),
     'gateway-domain': text('gateway.localhost', 'accounts are reached under it, at <uuid>.<domain>'),
-    'public-port': text('N', 'the gateway port that clients are told, where it is not the first'),
+    'public-port': wholeNumber(
+      'N',
+      'the gateway port that clients are told, where it is not the first',
+      1,
+      largestPort,
+    ),
     config: text('FILE', 'another configuration file than fleetroot.toml in the data directory'),
   },
   common: ['data'],

@@ -102,7 +102,10 @@ async function tell(narrator: Narrator, api: Client, server: Server, directory: 
   }
   for (const account of [test, production]) {
     const online = await api.list<{ device_id: string; state: string }>(at`/accounts/${account.name}/devices`);
-    narrator.done(`device list ${account.name}`, online.map((device) => `${device.device_id} (${device.state})`).join(', '));
+    narrator.done(
+      `device list ${account.name}`,
+      online.map((device) => `${device.device_id} (${device.state})`).join(', '),
+    );
   }
 
   narrator.chapter('Who may not get in, and why');
@@ -110,9 +113,27 @@ async function tell(narrator: Narrator, api: Client, server: Server, directory: 
   const stranger = await strangers.device('stranger-1');
   const expired = await fleet.device('expired-1', -1);
   const lost = { pfx: provisioned.get(sharedDevices[0] as string) };
-  refused(narrator, tally, 'a stranger', await askGateway(acme, toTls(stranger), 'GET', '/device'), 'certificate_untrusted');
-  refused(narrator, tally, 'an expired certificate', await askGateway(acme, toTls(expired), 'GET', '/device'), 'certificate_expired');
-  refused(narrator, tally, 'a device of the account "trial"', await askGateway(acme, lost, 'GET', '/device'), 'certificate_untrusted');
+  refused(
+    narrator,
+    tally,
+    'a stranger',
+    await askGateway(acme, toTls(stranger), 'GET', '/device'),
+    'certificate_untrusted',
+  );
+  refused(
+    narrator,
+    tally,
+    'an expired certificate',
+    await askGateway(acme, toTls(expired), 'GET', '/device'),
+    'certificate_expired',
+  );
+  refused(
+    narrator,
+    tally,
+    'a device of the account "trial"',
+    await askGateway(acme, lost, 'GET', '/device'),
+    'certificate_untrusted',
+  );
   const explanation = await api.post<{ rule: string; remedy: string }>(
     at`/accounts/${production.name}/explain`,
     Buffer.from(stranger.certificate),

@@ -101,7 +101,7 @@ function byNode(name: string): FleetPki {
         extension('2.5.29.15', true, der.bitString(Buffer.of(0x80), 7)),
         extension('2.5.29.37', true, der.sequence(der.oid('1.3.6.1.5.5.7.3.2'))),
       ]);
-      return { certificate, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
+      return { certificate, key: privateKey.export({ type: 'pkcs8', format: 'pem' }) };
     },
   };
 }

@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import type { Admission } from '../provisioning/device-credential.ts';
 import type { Change } from '../registry/changes.ts';
+import { Sets } from './sets.ts';
 import type { Shown } from './shown.ts';
 import type { Trust } from './trust.ts';
 import type { Verdict } from './verdicts.ts';
@@ -31,6 +32,8 @@ export interface Connection {
   response: ServerResponse | null;
   /** Resolves when the requests before have been answered: of several sent in one go each waits for its turn. */
   answered: Promise<void>;
+  /** How many of its requests have no reply yet. */
+  unanswered: number;
   /** Whether it has been sent away: nothing that it still sends is acted on. */
   ending: boolean;
 }
@@ -44,8 +47,8 @@ export class Connections implements Disposable {
   readonly #judge: Judge;
   readonly #clock: () => number;
   readonly #all = new Set<Connection>();
-  readonly #byAccount = new Map<string, Set<Connection>>();
-  readonly #byDevice = new Map<string, Set<Connection>>();
+  readonly #byAccount = new Sets<Connection>();
+  readonly #byDevice = new Sets<Connection>();
   readonly #sweep: NodeJS.Timeout;
 
   constructor(trust: Trust, judge: Judge, clock: () => number) {
@@ -62,21 +65,21 @@ export class Connections implements Disposable {
   /** Takes up a connection until its socket closes. */
   add(connection: Connection): void {
     this.#all.add(connection);
-    put(this.#byAccount, connection.account_id, connection);
+    this.#byAccount.add(connection.account_id, connection);
     connection.socket.once('close', () => {
       this.#all.delete(connection);
-      take(this.#byAccount, connection.account_id, connection);
-      if (connection.verdict?.kind === 'device') take(this.#byDevice, connection.verdict.device.uuid, connection);
+      this.#byAccount.delete(connection.account_id, connection);
+      if (connection.verdict?.kind === 'device') this.#byDevice.delete(connection.verdict.device.uuid, connection);
     });
   }
 
   /** Notes who a connection was found to be. */
   identified(connection: Connection, verdict: Verdict): void {
     if (connection.verdict === verdict) return;
-    if (connection.verdict?.kind === 'device') take(this.#byDevice, connection.verdict.device.uuid, connection);
+    if (connection.verdict?.kind === 'device') this.#byDevice.delete(connection.verdict.device.uuid, connection);
     connection.verdict = verdict;
     if (verdict.kind === 'device' && !connection.socket.destroyed) {
-      put(this.#byDevice, verdict.device.uuid, connection);
+      this.#byDevice.add(verdict.device.uuid, connection);
     }
   }
 
@@ -84,28 +87,27 @@ export class Connections implements Disposable {
   async act(change: Change): Promise<void> {
     switch (change.kind) {
       case 'device':
-        return this.#judgeAnew(this.#byDevice.get(change.device_uuid));
+        return this.#judgeAnew(this.#byDevice.of(change.device_uuid));
       case 'provisioning_key':
       case 'account':
-        return this.#judgeAnew(this.#byAccount.get(change.account_id));
+        return this.#judgeAnew(this.#byAccount.of(change.account_id));
       case 'trust':
         await this.#endExcluded(change.account_id);
-        return this.#judgeAnew(this.#byAccount.get(change.account_id));
+        return this.#judgeAnew(this.#byAccount.of(change.account_id));
     }
   }
 
   /** A disabled or distrusted key ends whoever came through it at once, before anything is validated anew. */
   async #endExcluded(account_id: string): Promise<void> {
-    const connections = this.#byAccount.get(account_id);
-    if (!connections) return;
+    if (this.#byAccount.of(account_id).length === 0) return;
     const { disabled, distrusted } = await this.#trust.trustOf(account_id);
-    for (const { verdict, socket } of [...connections]) {
+    for (const { verdict, socket } of this.#byAccount.of(account_id)) {
       if (verdict?.publicKeys.some((key) => disabled.has(key) || distrusted.has(key))) socket.destroy();
     }
   }
 
-  async #judgeAnew(connections: Iterable<Connection> = []): Promise<void> {
-    for (const [index, connection] of [...connections].entries()) {
+  async #judgeAnew(connections: readonly Connection[]): Promise<void> {
+    for (const [index, connection] of connections.entries()) {
       // Many at once are judged in turns with what devices ask meanwhile.
       if (index % judgedInATurn === judgedInATurn - 1) await nextTurn();
       if (connection.verdict === null || connection.socket.destroyed) continue;
@@ -129,16 +131,4 @@ export class Connections implements Disposable {
     clearInterval(this.#sweep);
     for (const { socket } of this.#all) socket.destroy();
   }
-}
-
-function put(map: Map<string, Set<Connection>>, key: string, connection: Connection): void {
-  const connections = map.get(key);
-  if (connections) connections.add(connection);
-  else map.set(key, new Set([connection]));
-}
-
-function take(map: Map<string, Set<Connection>>, key: string, connection: Connection): void {
-  const connections = map.get(key);
-  connections?.delete(connection);
-  if (connections?.size === 0) map.delete(key);
 }

@@ -83,6 +83,7 @@ async function provision(
   // The private key is gone from here once its bytes have left.
   response.once('close', () => provisioned.pkcs12.fill(0));
   response.end(provisioned.pkcs12);
+  if (response.destroyed) provisioned.pkcs12.fill(0);
 }
 
 /** `GET /device`: a device's own record. */
@@ -120,7 +121,7 @@ async function passOnOnly({ upstreams }: Routing, call: DeviceCall, path: string
   const backEnd = await upstreams.find(connection.account_id, target.path);
   if (backEnd) return passOn(backEnd, callerOf(call), target, request, response, null);
   const report = reportCalls.get(path);
-  if (report) throw new Problem('method_not_allowed', `This path takes ${report.method} only.`);
+  if (report) requireMethod(call, report.method);
   throw new Problem('not_found', 'There is nothing at this path: the account has no back end for it.');
 }
 

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../log.ts';
 import { Problem } from '../problem.ts';
-import { canonicalHost } from '../provisioning/accounts.ts';
+import { canonicalHost } from '../provisioning/host.ts';
 import { refusalOf } from '../provisioning/refusal.ts';
 import type { Connection, Connections } from './connections.ts';
 import { route, type Routing } from './device-routes.ts';
@@ -13,13 +13,21 @@ import type { Refusals } from './refusals.ts';
 import { anotherRequest } from './reply-watch.ts';
 import { replyProblem, replyUnreadable } from './reply.ts';
 import { parseRequestTarget } from './request-target.ts';
+import { readShown } from './shown.ts';
+import type { Unauthenticated } from './unauthenticated.ts';
 
 /** The statuses with which whoever asked is turned away; the others say that what was asked for is not there. */
 const turnedAway: ReadonlySet<number> = new Set([400, 403, 409, 421]);
 
+/** Requests that one connection may have sent without a reply: each takes memory, and devices ask one at a time. */
+const mostUnanswered = 100;
+
+/** What answering works with. */
 export interface ExchangeParts extends Routing {
   readonly connections: Connections;
   readonly refusals: Refusals;
+  /** Lets go of whoever has been found to be somebody. */
+  readonly unauthenticated: Unauthenticated;
   /** Ends the connection of whoever is turned away without a word. */
   readonly silent: boolean;
   readonly log: Log;
@@ -39,6 +47,13 @@ export class Exchange {
    */
   async answer(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
     connection.socket.emit(anotherRequest);
+    connection.unanswered += 1;
+    response.once('close', () => (connection.unanswered -= 1));
+    if (connection.unanswered > mostUnanswered) {
+      connection.ending = true;
+      connection.socket.destroy();
+      return;
+    }
     const before = connection.answered;
     const turn = Promise.withResolvers<void>();
     connection.answered = turn.promise;
@@ -58,6 +73,7 @@ export class Exchange {
     const { refusals, silent } = this.#parts;
     const { socket, response } = connection;
     connection.ending = true;
+    connection.shown ??= readShown(socket);
     if (turnedAway.has(problem.status)) refusals.note(refusalOf(problem), connection);
     // In the middle of another reply it would be taken for a part of that.
     if (silent || (response?.headersSent && !response.writableFinished)) socket.destroy();
@@ -67,12 +83,15 @@ export class Exchange {
   async #serve(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { provisioning, trust, connections } = this.#parts;
     Object.assign(connection, { askedDeviceId: null, response });
+    // Before anything is refused: what was shown is kept with every refusal.
+    connection.shown ??= readShown(connection.socket);
     await this.#requireHost(connection, request);
     const admission = await identifyPeer(provisioning.registry, trust, connection, provisioning.clock());
     if (admission.kind === 'refused') {
       const { code, rule, remedy } = admission.refusal;
       throw new Problem(code, rule, remedy);
     }
+    if (connection.verdict === null) this.#parts.unauthenticated.remove(connection.socket);
     connections.identified(connection, admission);
     await route(this.#parts, {
       request,
@@ -93,8 +112,10 @@ export class Exchange {
     if (fields.length !== 1 || named === null) {
       throw new Problem('invalid_request', 'The request is to have one Host field that names a host.');
     }
-    if (sni === null && named === localAddress) return;
-    if ((await this.#parts.trust.accountOf(named)) !== account_id) {
+    const owner = await this.#parts.trust.accountOf(named);
+    // Where nobody has the address, the connection came to the configured account.
+    if (sni === null && named === localAddress && owner === null) return;
+    if (owner !== account_id) {
       throw new Problem('misdirected_request', `The Host field names ${named}, which is no host of this account.`);
     }
   }

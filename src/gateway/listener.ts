@@ -79,17 +79,18 @@ export class Gateway implements AsyncDisposable {
     this.#refusals = new Refusals(registry, { kept: options.refusalsKept, clock, log });
     this.#upstreams = new Upstreams(provisioning);
     this.#lastSeen = new LastSeen(registry, log);
+    this.#unauthenticated = new Unauthenticated(options.maxUnauthenticated);
     this.#exchange = new Exchange({
       provisioning,
       trust: this.#trust,
       connections: this.#connections,
       refusals: this.#refusals,
+      unauthenticated: this.#unauthenticated,
       upstreams: this.#upstreams,
       lastSeen: this.#lastSeen,
       silent: options.refusals === 'silent',
       log,
     });
-    this.#unauthenticated = new Unauthenticated(options.maxUnauthenticated);
     this.#stopListening = registry.changes.listen((change) => {
       this.#trust.forget(change);
       this.#upstreams.forget(change);
@@ -143,7 +144,9 @@ export class Gateway implements AsyncDisposable {
   async #accountWithoutSni(socket: Socket): Promise<string | null> {
     const owner = await this.#trust.accountOf(canonicalAddress(socket.localAddress));
     if (owner !== null || this.#options.defaultAccount === null) return owner;
-    const account = await accountByRef(this.#provisioning.registry.read, this.#options.defaultAccount).catch(() => null);
+    const account = await accountByRef(this.#provisioning.registry.read, this.#options.defaultAccount).catch(
+      () => null,
+    );
     return account?.id ?? null;
   }
 
@@ -178,7 +181,9 @@ export class Gateway implements AsyncDisposable {
     face.on('tlsClientError', (error, socket) => this.#handshakeFailed(error, socket, account_id));
     face.on('clientError', (error, socket) => this.#unreadable(problemOfParser(error), socket as Socket));
     // Without a listener Node ends it without a word.
-    face.on('connect', ({ socket }) => this.#unreadable(new Problem('invalid_request', 'The gateway is no proxy.'), socket));
+    face.on('connect', ({ socket }) =>
+      this.#unreadable(new Problem('invalid_request', 'The gateway is no proxy.'), socket),
+    );
     for (const event of ['request', 'checkContinue', 'checkExpectation'] as const) {
       face.on(event, (request, response) => void this.#answer(request, response));
     }
@@ -192,7 +197,9 @@ export class Gateway implements AsyncDisposable {
     const face = this.#faces.get(account_id);
     if (!face) return;
     face
-      .then(async (server) => server.setSecureContext({ ...contextOptions, ...(await this.#trust.credentialsOf(account_id)) }))
+      .then(async (server) =>
+        server.setSecureContext({ ...contextOptions, ...(await this.#trust.credentialsOf(account_id)) }),
+      )
       .catch(() => this.#faces.delete(account_id));
   }
 
@@ -204,7 +211,6 @@ export class Gateway implements AsyncDisposable {
   }
 
   #secured(socket: TLSSocket, faceAccount: string): void {
-    this.#unauthenticated.remove(socket);
     const sni = typeof socket.servername === 'string' && socket.servername !== '' ? socket.servername : null;
     const account_id = sni === null ? faceAccount : this.#accounts.get(socket);
     // A resumed session shows whoever had it first, under whatever account: none is let in.
@@ -226,6 +232,7 @@ export class Gateway implements AsyncDisposable {
       askedDeviceId: null,
       response: null,
       answered: Promise.resolve(),
+      unanswered: 0,
       ending: false,
     };
     this.#ofSocket.set(socket, connection);
@@ -239,7 +246,8 @@ export class Gateway implements AsyncDisposable {
       const rule = `The connection asked for the host ${JSON.stringify(error.servername)}, which belongs to no account.`;
       this.#noteUnassigned(rule, error.address, error.servername);
     } else if (faceAccount === '' && !this.#accounts.has(socket) && isForLackOfCertificate(error)) {
-      const rule = 'The connection named no host (no SNI), and the address it came to belongs to no account.';
+      const to = canonicalAddress(socket.localAddress);
+      const rule = `The connection named no host (no SNI), and the address it came to, ${to}, belongs to no account.`;
       this.#noteUnassigned(rule, canonicalAddress(socket.remoteAddress), null);
     }
     socket.destroy();
@@ -259,8 +267,10 @@ export class Gateway implements AsyncDisposable {
 
   #unreadable(problem: Problem | null, socket: Socket): void {
     const connection = this.#ofSocket.get(socket);
-    if (connection && problem && socket.writable) this.#exchange.refuseUnreadable(connection, problem);
-    else socket.destroy();
+    if (!connection || !problem) socket.destroy();
+    else if (!connection.ending) this.#exchange.refuseUnreadable(connection, problem);
+    // It is being sent away: what it still sends may be anything, but not without end.
+    else if (problem.code === 'request_timeout') socket.destroy();
   }
 
   /** Closes the ports, then what is open, then writes what was gathered. */

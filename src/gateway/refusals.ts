@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 import type { Log } from '../log.ts';
 import { claimedDeviceId } from '../provisioning/device-identity.ts';
 import type { Refusal } from '../provisioning/refusal.ts';
+import { unassigned } from '../registry/refusals.ts';
+import type { RefusalRecord } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 import { certificateToPem } from '../x509/certificate.ts';
 import type { Shown } from './shown.ts';
@@ -29,21 +31,8 @@ export interface RefusedAt {
   readonly askedDeviceId: string | null;
 }
 
-/** A refusal as the registry takes it. */
-interface Gathered {
-  account_id: string;
-  sameness: string;
-  first_at: number;
-  at: number;
-  count: number;
-  code: string;
-  rule: string;
-  remedy: string;
-  device_id: string | null;
-  address: string | null;
-  sni: string | null;
-  certificates: string;
-}
+/** What is gathered of a refusal: all of its record but the ID. */
+type Gathered = Omit<RefusalRecord, 'id'>;
 
 /** Gathers refusals and writes them. */
 export class Refusals implements AsyncDisposable {
@@ -67,14 +56,15 @@ export class Refusals implements AsyncDisposable {
 
   /** Notes a refusal. The same device failing the same way again adds to a count. */
   note({ code, rule, remedy }: Refusal, where: RefusedAt): void {
-    const account_id = where.account_id ?? '';
+    const account_id = where.account_id ?? unassigned;
     const leaf = where.shown?.leaf ?? undefined;
     // The common name of a provisioning key's certificate is no device ID.
     const claimed = where.verdict?.kind === 'provisioning_key' ? null : claimedDeviceId(leaf);
     const device_id = where.askedDeviceId ?? claimed;
     const who = leaf ? leaf.publicKey.sha256 : `${where.address}`;
     const sameness = createHash('sha256')
-      .update(JSON.stringify([code, device_id, who, where.sni]))
+      // Of a malformed request the sentence says which it was; other sentences hold times, and would never be the same.
+      .update(JSON.stringify([code, device_id, who, where.sni, code === 'invalid_request' ? rule : null]))
       .digest('hex');
     const ofAccount = this.#gathered.get(account_id) ?? new Map<string, Gathered>();
     this.#gathered.set(account_id, ofAccount);

@@ -13,6 +13,11 @@ export function watchReply(
   settle: (reply: 'arrived' | 'lost') => Promise<void>,
 ): void {
   let finished = false;
+  // It may have broken off while the credentials were being made; what it would have told then is not told again.
+  if (socket.destroyed || !socket.readable || !socket.writable) {
+    settle('lost').catch(() => undefined);
+    return;
+  }
   const end = (reply: 'arrived' | 'lost') => {
     socket.off('end', onEnd).off('close', onClose).off(anotherRequest, onAnother);
     // A failure to record it leaves the reply open, and the next start counts it as lost.

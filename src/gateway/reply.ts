@@ -21,7 +21,8 @@ export function replyProblem(response: ServerResponse, problem: Problem, { last 
     return;
   }
   const text = JSON.stringify({ code: problem.code, description: problem.message });
-  response.writeHead(problem.status, {
+  // Said aloud: a back end's own, which may be why its head could not be written, would be taken once more.
+  response.writeHead(problem.status, STATUS_CODES[problem.status] ?? '', {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(text),
     ...(last ? { connection: 'close' } : {}),
@@ -34,7 +35,7 @@ export function replyProblem(response: ServerResponse, problem: Problem, { last 
  * Ends a connection after its last reply. A socket destroyed while the peer is still sending answers with a reset, which
  * discards the reply on its way; so our side is closed in order, and what still comes is read and thrown away for a while.
  */
-export function closeInOrder(socket: Socket): void {
+function closeInOrder(socket: Socket): void {
   socket.end();
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), lingering).unref();
@@ -58,5 +59,7 @@ export function replyUnreadable(problem: Problem, socket: Socket): void {
 export function problemOfParser({ code = '' }: NodeJS.ErrnoException): Problem | null {
   if (code === 'HPE_HEADER_OVERFLOW') return new Problem('headers_too_large');
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request_timeout');
-  return code.startsWith('HPE_') ? new Problem('invalid_request', 'The request is no HTTP/1.1 that can be read.') : null;
+  return code.startsWith('HPE_')
+    ? new Problem('invalid_request', 'The request is no HTTP/1.1 that can be read.')
+    : null;
 }

@@ -66,7 +66,10 @@ export function parseJson(body: Buffer): unknown {
 function checkEcus(value: unknown): void {
   if (!Value.Check(Ecus, value)) {
     const [error] = Value.Errors(Ecus, value);
-    throw new Problem('invalid_request', `The ECU list is malformed at ${error?.instancePath || '/'}: ${error?.message}.`);
+    throw new Problem(
+      'invalid_request',
+      `The ECU list is malformed at ${error?.instancePath || '/'}: ${error?.message}.`,
+    );
   }
   const { primary_ecu_serial, ecus }: Static<typeof Ecus> = value;
   const serials = new Set(ecus.map((ecu) => ecu.ecu_serial));
@@ -82,7 +85,7 @@ const secretName = /pass(word|phrase|wd)?$|^pin$|_pin$|pass_?code|secret|token|p
 function stripSecrets(body: Buffer): Buffer {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(body);
-    return Buffer.from(writeToml(withoutSecrets(parseToml(text)) as Record<string, unknown>));
+    return Buffer.from(writeToml(withoutSecrets(parseToml(text), deepest) as Record<string, unknown>));
   } catch (error) {
     if (error instanceof TomlError || error instanceof TypeError || error instanceof RangeError) {
       // Not even the parser's message goes on: it quotes the line, which may hold a secret.
@@ -92,9 +95,13 @@ function stripSecrets(body: Buffer): Buffer {
   }
 }
 
-function withoutSecrets(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutSecrets);
+/** Levels of tables and arrays. The parser takes names with any number of dots, the writer gives up at 1,000. */
+const deepest = 100;
+
+function withoutSecrets(value: unknown, levels: number): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;
+  if (levels === 0) throw new RangeError('too deep');
+  if (Array.isArray(value)) return value.map((inner) => withoutSecrets(inner, levels - 1));
   const kept = Object.entries(value).filter(([name]) => !secretName.test(name));
-  return Object.fromEntries(kept.map(([name, inner]) => [name, withoutSecrets(inner)]));
+  return Object.fromEntries(kept.map(([name, inner]) => [name, withoutSecrets(inner, levels - 1)]));
 }

@@ -8,8 +8,9 @@ import { Problem } from '../problem.ts';
  * here, so that who is refused never sends. Throws `body_too_large` or, where the client left, `request_timeout`.
  */
 export async function readBody(request: IncomingMessage, response: ServerResponse, limit: number): Promise<Buffer> {
-  const tooLarge = new Problem('body_too_large', `The body is larger than the ${limit} bytes that this call takes.`);
-  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge;
+  const tooLarge = () =>
+    new Problem('body_too_large', `The body is larger than the ${limit} bytes that this call takes.`);
+  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
   if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
   const parts: Buffer[] = [];
   let length = 0;
@@ -19,7 +20,7 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
       if (length > limit) {
         request.off('data', onData);
         request.resume();
-        reject(tooLarge);
+        reject(tooLarge());
       } else parts.push(part);
     };
     request.on('data', onData);
@@ -35,5 +36,8 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
 export function requireMediaType(request: IncomingMessage, ...accepted: string[]): void {
   const given = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (given === undefined || given === '' || accepted.includes(given)) return;
-  throw new Problem('unsupported_media_type', `The body is ${JSON.stringify(given)}; this call takes ${accepted.join(' or ')}.`);
+  throw new Problem(
+    'unsupported_media_type',
+    `The body is ${JSON.stringify(given)}; this call takes ${accepted.join(' or ')}.`,
+  );
 }

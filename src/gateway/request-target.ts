@@ -2,6 +2,7 @@
 
 import { Problem } from '../problem.ts';
 
+/** A target in origin form (RFC 9112 §3.2.1), in its two parts. */
 export interface RequestTarget {
   /** As sent, percent-encoding kept; begins with a slash. */
   readonly path: string;
@@ -25,6 +26,9 @@ export function parseRequestTarget(target: string): RequestTarget {
   if (path.includes('//')) throw malformed('contains an empty segment');
   if (/%(?![0-9a-f]{2})/i.test(path)) throw malformed('contains a "%" that encodes nothing');
   if (/%[01][0-9a-f]|%7f/i.test(path)) throw malformed('contains an encoded control character');
+  // RFC 3986 §6.2.2.2: the back end would take "/%64evice" for "/device", which is never passed on.
+  if (/%(2d|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\da])/i.test(path))
+    throw malformed('encodes a letter, a digit, "-" or "_"');
   for (const segment of path.split('/')) {
     const plain = segment.replaceAll(/%2e/gi, '.').split(';')[0];
     if (plain === '.' || plain === '..') throw malformed('contains a "." or ".." segment');

@@ -1,14 +1,17 @@
-// Connections that have not finished their handshake: bounded, so that idle strangers cannot crowd out devices.
+// Connections of whom nobody knows yet who they are: bounded, so that idle strangers cannot crowd out devices.
 
 import type { Socket } from 'node:net';
 
 /**
- * Holds the connections whose handshake is not done, oldest first. Beyond the bound those that have sent nothing end,
- * oldest first; a handshake that has begun ends only by its time-out.
+ * Holds the connections until a request of theirs has been found to be of somebody, oldest first. Beyond the bound those
+ * that have sent nothing end, oldest first; a handshake that has begun ends only by its time-out, as does one that is
+ * done and followed by nothing.
  */
 export class Unauthenticated implements Disposable {
   readonly #most: number;
   readonly #sockets = new Map<string, Socket>();
+  /** Those of them that may have sent nothing yet: nobody is looked at twice, or a flood would cost its square. */
+  readonly #silent = new Map<string, Socket>();
 
   constructor(most: number) {
     this.#most = most;
@@ -22,26 +25,33 @@ export class Unauthenticated implements Disposable {
       return false;
     }
     this.#sockets.set(key, socket);
+    this.#silent.set(key, socket);
     socket.once('close', () => {
-      if (this.#sockets.get(key) === socket) this.#sockets.delete(key);
+      if (this.#sockets.get(key) === socket) this.#forget(key);
     });
     if (this.#sockets.size > this.#most) this.#endOldestSilent();
     return !socket.destroyed;
   }
 
-  /** Lets go of a connection whose handshake is done or has failed; it may be the TLS socket over the one taken up. */
+  /** Lets go of a connection that is somebody's, or has failed; it may be the TLS socket over the one taken up. */
   remove(socket: Socket): void {
     const key = keyOf(socket);
-    if (key !== null) this.#sockets.delete(key);
+    if (key !== null) this.#forget(key);
   }
 
   #endOldestSilent(): void {
-    for (const [key, socket] of this.#sockets) {
+    for (const [key, socket] of this.#silent) {
+      this.#silent.delete(key);
       if (socket.bytesRead > 0) continue;
       this.#sockets.delete(key);
       socket.destroy();
       return;
     }
+  }
+
+  #forget(key: string): void {
+    this.#sockets.delete(key);
+    this.#silent.delete(key);
   }
 
   [Symbol.dispose](): void {

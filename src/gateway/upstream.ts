@@ -32,7 +32,17 @@ export interface Caller {
 
 /** Fields that speak of one connection only (RFC 9110 §7.6.1), and those that only the gateway may set. */
 const dropped = new Set([
-  ...['connection', 'proxy-connection', 'keep-alive', 'te', 'transfer-encoding', 'upgrade', 'trailer', 'expect', 'host'],
+  ...[
+    'connection',
+    'proxy-connection',
+    'keep-alive',
+    'te',
+    'transfer-encoding',
+    'upgrade',
+    'trailer',
+    'expect',
+    'host',
+  ],
   ...['client-cert', 'client-cert-chain', 'forwarded', 'x-real-ip', 'content-length'],
 ]);
 
@@ -47,15 +57,22 @@ export class Upstreams implements Disposable {
 
   /** The back end that a path goes to: the longest prefix of whole segments. */
   async find(account_id: string, path: string): Promise<BackEnd | null> {
-    const opening = this.#byAccount.get(account_id) ?? this.#open(account_id);
-    this.#byAccount.set(account_id, opening);
-    const backEnds = await opening;
+    const backEnds = await (this.#byAccount.get(account_id) ?? this.#remember(account_id));
     return backEnds.find(({ upstream: { prefix } }) => isUnder(path, prefix)) ?? null;
   }
 
-  /** Closes the idle connections of back ends that may have changed. */
+  /** Lets go of back ends that may have changed: what is under way there goes on, what is idle is closed. */
   forget(change: Change): void {
-    if (change.kind === 'account') this.#close(change.account_id);
+    if (change.kind === 'account') this.#close(change.account_id, retire);
+  }
+
+  #remember(account_id: string): Promise<BackEnd[]> {
+    const opening = this.#open(account_id);
+    this.#byAccount.set(account_id, opening);
+    opening.catch(() => {
+      if (this.#byAccount.get(account_id) === opening) this.#byAccount.delete(account_id);
+    });
+    return opening;
   }
 
   async #open(account_id: string): Promise<BackEnd[]> {
@@ -78,15 +95,21 @@ export class Upstreams implements Disposable {
     });
   }
 
-  #close(account_id: string): void {
+  #close(account_id: string, end: (agent: http.Agent) => void): void {
     const opened = this.#byAccount.get(account_id);
     this.#byAccount.delete(account_id);
-    opened?.then((backEnds) => backEnds.forEach(({ agent }) => agent.destroy())).catch(() => undefined);
+    opened?.then((backEnds) => backEnds.forEach(({ agent }) => end(agent))).catch(() => undefined);
   }
 
   [Symbol.dispose](): void {
-    for (const account_id of [...this.#byAccount.keys()]) this.#close(account_id);
+    for (const account_id of [...this.#byAccount.keys()]) this.#close(account_id, (agent) => agent.destroy());
   }
+}
+
+/** Has an agent end each of its connections when nothing is under way on it; `destroy` would cut that short. */
+function retire(agent: http.Agent): void {
+  Object.assign(agent, { keepAlive: false });
+  for (const sockets of Object.values(agent.freeSockets)) sockets?.forEach((socket) => socket.destroy());
 }
 
 function isUnder(path: string, prefix: string): boolean {
@@ -124,9 +147,21 @@ export async function passOn(
     pipeline(request, outgoing).catch(() => undefined);
   }
   const incoming = await answer;
-  const status = incoming.statusCode ?? 502;
-  response.writeHead(status, incoming.statusMessage, fieldsFrom(incoming.rawHeaders, answerDropped(incoming)));
+  writeHeadOf(incoming, response);
   await pipeline(incoming, response).catch(() => response.destroy());
+}
+
+/** Node reads heads that nobody may write: control characters in the status line, a 101 that upgrades nothing. */
+function writeHeadOf(incoming: IncomingMessage, response: ServerResponse): void {
+  const fields = fieldsFrom(incoming.rawHeaders, answerDropped(incoming));
+  try {
+    const { statusCode = 0 } = incoming;
+    if (statusCode < 200) throw new RangeError(`the status ${statusCode} is no answer`);
+    response.writeHead(statusCode, incoming.statusMessage, fields);
+  } catch (cause) {
+    incoming.destroy();
+    throw new Problem('upstream_unavailable', 'The back end answered with a head that is no HTTP.', null, { cause });
+  }
 }
 
 function answerOf(outgoing: http.ClientRequest, timeout: number): Promise<IncomingMessage> {
@@ -169,7 +204,8 @@ function headersFor(
   const fields = fieldsFrom(request.rawHeaders, requestDropped(request));
   fields.push('Host', upstream.host ?? url.host);
   if (body !== null) fields.push('Content-Length', String(body.length));
-  else if (request.headers['content-length'] !== undefined) fields.push('Content-Length', request.headers['content-length']);
+  else if (request.headers['content-length'] !== undefined)
+    fields.push('Content-Length', request.headers['content-length']);
   else if (request.headers['transfer-encoding'] !== undefined) fields.push('Transfer-Encoding', 'chunked');
   const [leaf, ...chain] = certificates.map((der) => `:${der.toString('base64')}:`);
   fields.push('x-ats-namespace', account.namespace, 'x-ats-device-uuid', device.uuid);
@@ -199,7 +235,15 @@ function requestDropped(request: IncomingMessage): (name: string) => boolean {
 
 function answerDropped(incoming: IncomingMessage): (name: string) => boolean {
   const named = namedByConnection(incoming);
-  const own = new Set(['connection', 'proxy-connection', 'keep-alive', 'te', 'transfer-encoding', 'upgrade', 'trailer']);
+  const own = new Set([
+    'connection',
+    'proxy-connection',
+    'keep-alive',
+    'te',
+    'transfer-encoding',
+    'upgrade',
+    'trailer',
+  ]);
   return (name) => own.has(name) || named.has(name);
 }
 

@@ -3,7 +3,9 @@
 import { LRUCache } from 'lru-cache';
 import type { AdmittedDevice, AdmittedProvisioningKey } from '../provisioning/admission.ts';
 import type { Change } from '../registry/changes.ts';
+import { Sets } from './sets.ts';
 
+/** Who a leaf was found to be. */
 export type Verdict = AdmittedDevice | AdmittedProvisioningKey;
 
 const mostRemembered = 200_000;
@@ -18,8 +20,8 @@ export class Verdicts {
     dispose: ({ subject }, key) => this.#unindex(subject, key),
   });
   /** Keys by device UUID, provisioning key or account. */
-  readonly #bySubject = new Map<string, Set<string>>();
-  readonly #byAccount = new Map<string, Set<string>>();
+  readonly #bySubject = new Sets<string>();
+  readonly #byAccount = new Sets<string>();
   #changes = 0;
 
   /** To be taken before a verdict is worked out; `remember` drops what was worked out from an older state. */
@@ -33,13 +35,14 @@ export class Verdicts {
     return found && found.verdict.validUntil >= now ? found.verdict : null;
   }
 
+  /** Remembers a verdict that was worked out since `epoch`; nothing where something has changed after that. */
   remember(account_id: string, tbsSha256: string, verdict: Verdict, epoch: number): void {
     if (epoch !== this.#changes) return;
     const key = keyOf(account_id, tbsSha256);
     const subject = verdict.kind === 'device' ? verdict.device.uuid : verdict.provisioningKey.id;
     this.#byLeaf.set(key, { verdict, subject });
-    index(this.#bySubject, subject, key);
-    index(this.#byAccount, account_id, key);
+    this.#bySubject.add(subject, key);
+    this.#byAccount.add(account_id, key);
   }
 
   /** Forgets every verdict that the change may have made untrue. */
@@ -52,32 +55,20 @@ export class Verdicts {
     switch (change.kind) {
       case 'account':
       case 'trust':
-        return [...(this.#byAccount.get(change.account_id) ?? [])];
+        return this.#byAccount.of(change.account_id);
       case 'device':
-        return [...(this.#bySubject.get(change.device_uuid) ?? [])];
+        return this.#bySubject.of(change.device_uuid);
       case 'provisioning_key':
-        return [...(this.#bySubject.get(change.provisioning_key_id) ?? [])];
+        return this.#bySubject.of(change.provisioning_key_id);
     }
   }
 
   #unindex(subject: string, key: string): void {
-    unindex(this.#bySubject, subject, key);
-    unindex(this.#byAccount, key.slice(0, key.indexOf(' ')), key);
+    this.#bySubject.delete(subject, key);
+    this.#byAccount.delete(key.slice(0, key.indexOf(' ')), key);
   }
 }
 
 function keyOf(account_id: string, tbsSha256: string): string {
   return `${account_id} ${tbsSha256}`;
-}
-
-function index(map: Map<string, Set<string>>, of: string, key: string): void {
-  const keys = map.get(of);
-  if (keys) keys.add(key);
-  else map.set(of, new Set([key]));
-}
-
-function unindex(map: Map<string, Set<string>>, of: string, key: string): void {
-  const keys = map.get(of);
-  keys?.delete(key);
-  if (keys?.size === 0) map.delete(of);
 }

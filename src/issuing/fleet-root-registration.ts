@@ -31,9 +31,10 @@ export async function registerFleetRootCa(
   requireIssuedUnder(others, [anchor!]);
   await requireNotHeld(registry, [anchor!, ...others]);
   const trust = await trustOf(registry.read, account.id);
-  requireNotShutOut(trust, anchor!);
+  for (const certificate of [anchor!, ...others]) requireNotShutOut(trust, certificate);
 
-  const certificates = [anchorRow(anchor!), ...others.map(intermediateRow)];
+  const identity = { subject: new Uint8Array(anchor!.subject.der), public_key_sha256: anchor!.publicKey.sha256 };
+  const certificates = [anchor!, ...others].map((certificate) => certificateRow(identity, certificate));
   const same = trust.fleet_root_cas.find((ca) => isSame(ca, anchor!));
   if (same !== undefined) {
     requireNew(trust, same, anchor!);
@@ -50,13 +51,12 @@ export async function registerFleetRootCa(
       kind: 'registered',
       state: 'active',
       key_id: null,
-      subject: new Uint8Array(anchor!.subject.der),
-      public_key_sha256: anchor!.publicKey.sha256,
+      ...identity,
       successor_id: null,
     },
     certificates,
   });
-  return { ca, intermediates: others.length, added: 'new' };
+  return { ca, intermediates: certificates.filter(({ role }) => role === 'intermediate').length, added: 'new' };
 }
 
 /**
@@ -87,7 +87,11 @@ export async function addIntermediate(
   );
   await requireNotHeld(registry, intermediates);
   for (const intermediate of intermediates) requireNotShutOut(trust, intermediate);
-  const rows = { account_id: account.id, fleet_root_ca_id: ca.id, rows: intermediates.map(intermediateRow) };
+  const rows = {
+    account_id: account.id,
+    fleet_root_ca_id: ca.id,
+    rows: intermediates.map((one) => certificateRow(ca, one)),
+  };
   return { ca, added: (await registry.write('addFleetRootCertificates', rows)).length };
 }
 
@@ -140,15 +144,19 @@ function requireNotShutOut({ distrusted_keys, fleet_root_cas }: Trust, { publicK
   }
 }
 
-/** A name and a public key make a Fleet Root CA; names as RFC 5280 §7.1 compares them. */
-function isSame(ca: FleetRootCa, { subject, publicKey }: Certificate): boolean {
+/** What makes a Fleet Root CA the one that it is: a name and a public key. */
+type Identity = Pick<FleetRootCa, 'subject' | 'public_key_sha256'>;
+
+/** Names as RFC 5280 §7.1 compares them. */
+function isSame(ca: Identity, { subject, publicKey }: Certificate): boolean {
   return (
     ca.public_key_sha256 === publicKey.sha256 && sameName(parseName(readElement(Buffer.from(ca.subject))), subject)
   );
 }
 
-function intermediateRow(certificate: Certificate) {
-  return { ...anchorRow(certificate), role: 'intermediate' as const };
+/** A further certificate of the Fleet Root CA itself is one more anchor, wherever it stands; any other an intermediate. */
+function certificateRow(ca: Identity, certificate: Certificate) {
+  return { ...anchorRow(certificate), role: isSame(ca, certificate) ? ('anchor' as const) : ('intermediate' as const) };
 }
 
 function requireNew(trust: Trust, { name }: FleetRootCa, { sha256 }: Certificate): void {

@@ -58,6 +58,7 @@ class Token implements Prepared {
 /** Of the signatures for devices by one key the first and then one in so many is verified. */
 const verifiedOneIn = 256;
 
+/** What signs: the registry, the custodians of the keys, and the rule that what they sign was linted and recorded. */
 export class Issuer {
   readonly registry: Registry;
   readonly clock: () => number;

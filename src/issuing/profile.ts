@@ -45,6 +45,7 @@ const since2020 = (): number => Date.UTC(2020, 0, 1);
 
 const signsCertificates = ['keyCertSign', 'cRLSign'] as const;
 
+/** All there are; docs/issuance.md lists them. */
 export const profiles: Readonly<Record<ProfileName, Profile>> = {
   device: {
     name: 'device',

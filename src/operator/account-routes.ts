@@ -23,6 +23,7 @@ import type { Api } from './typed-api.ts';
 
 const response = { 200: AccountSchema };
 
+/** Adds the routes of accounts, their hosts, files and gateway CAs. */
 export function accountRoutes(api: Api, p: Provisioning): void {
   const { registry, issuer, seal } = p;
 

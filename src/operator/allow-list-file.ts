@@ -15,7 +15,12 @@ const header = /^device[ _-]?id$/i;
 const bytesAtOnce = 16_384;
 /** The writer does nothing else while it imports; so many IDs go to it at once. */
 const idsAtOnce = 10_000;
-const lineRules = { record_delimiter: ['\r\n', '\n', '\r'], skip_empty_lines: true, comment: '#', comment_no_infix: true };
+const lineRules = {
+  record_delimiter: ['\r\n', '\n', '\r'],
+  skip_empty_lines: true,
+  comment: '#',
+  comment_no_infix: true,
+};
 const lenient = { bom: true, relax_column_count: true, relax_quotes: true, trim: true };
 
 /**

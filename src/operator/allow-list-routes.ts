@@ -11,6 +11,7 @@ import type { Api } from './typed-api.ts';
 /** As long as the longest list that can be imported. */
 const bodyLimit = 64 * 1024 * 1024;
 
+/** Adds the routes of the allow-list that are no file. */
 export function allowListRoutes(api: Api, { registry }: Provisioning): void {
   api.get(
     '/accounts/:account/allow-list',

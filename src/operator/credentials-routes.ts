@@ -16,6 +16,7 @@ import {
 } from './schemas.ts';
 import type { Api } from './typed-api.ts';
 
+/** Adds the routes of credentials and provisioning keys. */
 export function credentialsRoutes(api: Api, p: Provisioning): void {
   const { registry } = p;
 

@@ -30,6 +30,7 @@ const actions = {
   reprovision: 'reprovisionDevice',
 } as const;
 
+/** Adds the routes of devices and their certificates. */
 export function deviceRoutes(api: Api, p: Provisioning): void {
   const { registry } = p;
   const response = { 200: DeviceSchema };

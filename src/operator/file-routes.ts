@@ -32,7 +32,7 @@ const entries = { bodyLimit: 2 * mebibyte };
 /** 100,000 device IDs of 64 characters of four bytes, with further columns. */
 const allowLists = { bodyLimit: 64 * mebibyte };
 
-/** Takes `application/octet-stream` alone. */
+/** Adds the routes whose body is a file, to a scope that takes `application/octet-stream` alone. */
 export function fileRoutes(api: Api, p: Provisioning): void {
   const { registry } = p;
   const named = (ref: string) => namedAccount(registry.read, ref);

@@ -9,6 +9,7 @@ import type { Api } from './typed-api.ts';
 
 const stateAfter = { activate: 'active', close: 'closed', disable: 'disabled' } as const;
 
+/** Adds the routes of Fleet Root CAs that take no file. */
 export function fleetRootRoutes(api: Api, p: Provisioning): void {
   const { registry } = p;
   const response = { 200: FleetRootCaSchema };

@@ -2,15 +2,13 @@
 
 import { Type } from 'typebox';
 import type { Provisioning } from '../provisioning/provisioning.ts';
-import { listRefusals } from '../registry/refusals.ts';
+import { listRefusals, unassigned } from '../registry/refusals.ts';
 import { namedAccount } from './named.ts';
 import { refusalJson } from './representations.ts';
 import { AccountPath, RefusalQuery, RefusalSchema } from './schemas.ts';
 import type { Api } from './typed-api.ts';
 
-/** Under which the registry keeps those that belong to no account. */
-const unassigned = '';
-
+/** Adds the routes of refusals. */
 export function refusalRoutes(api: Api, { registry }: Provisioning): void {
   const response = { 200: Type.Array(RefusalSchema) };
 

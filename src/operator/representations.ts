@@ -45,8 +45,9 @@ export async function accountJson({ registry, gateway }: Provisioning, account: 
     hosts: hosts.map(({ host }) => host),
     admission: account.admission,
     rekey: account.rekey,
-    key_type: account.key_type,
-    validity: formatDuration(account.validity_seconds * 1000),
+    // Of device certificates that we issue: a production account has none.
+    key_type: account.kind === 'production' ? null : account.key_type,
+    validity: account.kind === 'production' ? null : formatDuration(account.validity_seconds * 1000),
     device_id_pattern: account.device_id_pattern,
     namespace: account.namespace,
     created_at: formatInstant(account.created_at),

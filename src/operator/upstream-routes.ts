@@ -10,6 +10,7 @@ import { upstreamJson } from './representations.ts';
 import { AccountPath, NewUpstream, UpstreamPreset, UpstreamQuery, UpstreamSchema } from './schemas.ts';
 import type { Api } from './typed-api.ts';
 
+/** Adds the routes of back ends. */
 export function upstreamRoutes(api: Api, p: Provisioning): void {
   const { registry } = p;
   const response = { 200: UpstreamSchema };

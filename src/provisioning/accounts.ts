@@ -1,8 +1,6 @@
 // Accounts: made with everything that provisioning needs, changed, and ended.
 
 import { randomUUID } from 'node:crypto';
-import { isIP } from 'node:net';
-import ipaddr from 'ipaddr.js';
 import { createFleetRootCa } from '../issuing/fleet-root-ca.ts';
 import { createGatewayCas, currentGatewayCertificate } from '../issuing/gateway-ca.ts';
 import { createProvisioningCa } from '../issuing/provisioning-ca.ts';
@@ -10,6 +8,7 @@ import { Problem } from '../problem.ts';
 import { keysOf } from '../registry/keys.ts';
 import type { Account, AccountKind, AdmissionPolicy, RekeyPolicy } from '../registry/tables.ts';
 import { checkPattern } from './device-id.ts';
+import { canonicalHost } from './host.ts';
 import type { Provisioning } from './provisioning.ts';
 
 const tenYears = 10 * 365 * 24 * 60 * 60;
@@ -82,7 +81,10 @@ export async function setPolicy({ registry }: Provisioning, account: Account, po
   return registry.write('setPolicy', { account_id: account.id, ...policy });
 }
 
-/** Adds a host by which devices reach the account, and renews the gateway certificate with it. */
+/**
+ * Adds a host by which devices reach the account, and renews the gateway certificate with it. Gives its canonical form.
+ * Throws `invalid_request`, `host_taken` or `custody_unavailable`.
+ */
 export async function addHost(
   { registry, issuer, seal, gateway }: Provisioning,
   account: Account,
@@ -100,7 +102,7 @@ export async function addHost(
   return canonical;
 }
 
-/** Takes a host from an account, and renews the gateway certificate without it. */
+/** Takes a host from an account, and renews the gateway certificate without it. Throws `not_found` or `conflict`. */
 export async function removeHost(
   { registry, issuer, seal }: Provisioning,
   account: Account,
@@ -108,27 +110,6 @@ export async function removeHost(
 ): Promise<void> {
   await registry.write('removeHost', { account_id: account.id, host: canonicalHost(host) });
   await currentGatewayCertificate(issuer, seal, account);
-}
-
-const label = '[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?';
-const dnsName = new RegExp(`^${label}(\\.${label})*$`);
-
-/**
- * The form in which a host is compared: a DNS name in lower case without a final dot, or an IP address as RFC 5952
- * writes it. Throws `invalid_request` for what is neither, and for wildcards.
- */
-export function canonicalHost(host: string): string {
-  const bare = host.replace(/^\[(.*)\]$/, '$1');
-  if (isIP(bare)) return ipaddr.process(bare).toString();
-  const name = host.toLowerCase().replace(/\.$/, '');
-  if (name.length > 253 || !dnsName.test(name) || /(^|\.)\d+$/.test(name)) {
-    throw new Problem(
-      'invalid_request',
-      `${JSON.stringify(host)} is neither a DNS name nor an IP address.`,
-      'Wildcards are not taken: name each host.',
-    );
-  }
-  return name;
 }
 
 function checkName(name: string): void {

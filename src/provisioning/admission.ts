@@ -248,7 +248,10 @@ function judgeNewcomer(
   standing: Standing,
 ): Judgement {
   const { account } = trust;
-  const reached = [...trust.roots.values()].filter((each) => byRoot.has(each.id));
+  // The nearest first, then the oldest: a cross-certificate leads on to a CA that the device does not belong to.
+  const reached = [...trust.roots.values()]
+    .filter((each) => byRoot.has(each.id))
+    .toSorted((one, other) => lengthOf(byRoot, one) - lengthOf(byRoot, other));
   const root = reached.find((each) => each.state === 'active');
   if (!root) {
     const name = reached[0]?.name ?? '';
@@ -256,7 +259,10 @@ function judgeNewcomer(
   }
   if (account.device_id_pattern !== null && !matchesPattern(account.device_id_pattern, deviceId)) {
     return refused(
-      refuse('device_id_not_allowed', `The device ID "${deviceId}" does not match the account's pattern for newcomers.`),
+      refuse(
+        'device_id_not_allowed',
+        `The device ID "${deviceId}" does not match the account's pattern for newcomers.`,
+      ),
     );
   }
   if (account.admission === 'allow-list' && !standing.allowed) {
@@ -264,6 +270,10 @@ function judgeNewcomer(
   }
   const state = account.admission === 'approval' ? 'pending' : 'active';
   return { kind: 'to_be_recorded', deviceId, leaf, root, standing, state, certificateState: 'current' };
+}
+
+function lengthOf(byRoot: ReadonlyMap<string, Path>, { id }: FleetRootCa): number {
+  return byRoot.get(id)?.certificates.length ?? Infinity;
 }
 
 /** What the gateway would answer to these certificates, recording nothing. */

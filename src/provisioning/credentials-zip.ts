@@ -3,7 +3,7 @@
 import { type Zippable, zipSync } from 'fflate';
 
 /** What an operator may add for an update back end, in the order in which it is written. */
-export const backEndEntries = [
+const backEndEntries = [
   'root.json',
   'tufrepo.url',
   'treehub.json',
@@ -19,15 +19,21 @@ export const ownEntries = ['autoprov.url', 'autoprov_credentials.p12', 'server_c
 const unix = 3;
 const ownersAlone = 0o100600;
 
+/** Entries in the order in which they are written: ours first, then what the operator added. */
+export function inOrder(entries: Iterable<string>): string[] {
+  const asked = new Set(entries);
+  const known: readonly string[] = [...ownEntries, ...backEndEntries];
+  const others = [...asked].filter((entry) => !known.includes(entry)).sort();
+  return [...known.filter((entry) => asked.has(entry)), ...others];
+}
+
 /**
- * Writes the archive: flat names, ours first, then what the operator added. `content` has the bytes of each entry that
- * goes in. URL files must come without a trailing newline or slash, since clients concatenate paths to them.
+ * Writes the archive: flat names, in their order. `content` has the bytes of each entry that goes in. URL files must
+ * come without a trailing newline or slash, since clients concatenate paths to them.
  */
 export function writeCredentialsZip(content: ReadonlyMap<string, Uint8Array>, now: number): Buffer {
-  const known: readonly string[] = [...ownEntries, ...backEndEntries];
-  const others = [...content.keys()].filter((entry) => !known.includes(entry)).sort();
   const files: Zippable = {};
-  for (const entry of [...known, ...others]) {
+  for (const entry of inOrder(content.keys())) {
     const bytes = content.get(entry);
     if (bytes) files[entry] = [bytes, { mtime: now, level: 0, os: unix, attrs: ownersAlone << 16 }];
   }

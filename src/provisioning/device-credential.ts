@@ -4,7 +4,13 @@ import { Problem } from '../problem.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import type { AccountTrust } from './account-trust.ts';
-import { type AdmittedDevice, type AdmittedProvisioningKey, judge, type Refused, type ToBeRecorded } from './admission.ts';
+import {
+  type AdmittedDevice,
+  type AdmittedProvisioningKey,
+  judge,
+  type Refused,
+  type ToBeRecorded,
+} from './admission.ts';
 
 /** How often a decision is taken anew when what it rested on changes under it. */
 const mostAttempts = 5;

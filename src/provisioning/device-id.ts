@@ -21,7 +21,8 @@ export function faultOfDeviceId(deviceId: string): string | null {
     return `The device ID ${shown} contains a control, formatting, invisible or line-separating character.`;
   }
   if (deviceId.trim() === '') return 'The device ID consists of white space.';
-  if (deviceId.startsWith('uuid:')) return `The device ID ${shown} begins with "uuid:", which is kept for device UUIDs.`;
+  if (deviceId.startsWith('uuid:'))
+    return `The device ID ${shown} begins with "uuid:", which is kept for device UUIDs.`;
   return null;
 }
 

@@ -11,9 +11,9 @@ import type { Account, ProvisioningKey } from '../registry/tables.ts';
 import { certificateToPem, parseCertificate } from '../x509/certificate.ts';
 import { encodePkcs12 } from '../x509/pkcs12.ts';
 import { openAccountFiles } from './account-file.ts';
-import { canonicalHost } from './accounts.ts';
-import { writeCredentialsZip } from './credentials-zip.ts';
+import { inOrder, writeCredentialsZip } from './credentials-zip.ts';
 import { checkPattern } from './device-id.ts';
+import { canonicalHost } from './host.ts';
 import type { Provisioning } from './provisioning.ts';
 import { pinnedGatewayCas } from './shared-credential.ts';
 
@@ -69,7 +69,7 @@ export async function createCredentials(
     );
   }
   const zip = writeCredentialsZip(content, clock());
-  return { zip, autoprov_url, provisioning_key, entries: [...content.keys()] };
+  return { zip, autoprov_url, provisioning_key, entries: inOrder(content.keys()) };
 }
 
 async function makeProvisioningKey(
@@ -116,7 +116,10 @@ function checkOptions({ not_after, max_uses, device_id_pattern, networks }: Prov
   if (device_id_pattern !== undefined) checkPattern(device_id_pattern);
   for (const network of networks ?? []) {
     if (!ipaddr.isValidCIDR(network)) {
-      throw new Problem('invalid_request', `${JSON.stringify(network)} is no network such as 10.1.0.0/16 or 2001:db8::/32.`);
+      throw new Problem(
+        'invalid_request',
+        `${JSON.stringify(network)} is no network such as 10.1.0.0/16 or 2001:db8::/32.`,
+      );
     }
   }
 }

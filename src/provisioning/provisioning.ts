@@ -11,6 +11,7 @@ export interface Seal {
   open(sealed: Uint8Array, context: string): Secret;
 }
 
+/** What its functions take first. */
 export interface Provisioning {
   readonly registry: Registry;
   readonly issuer: Issuer;

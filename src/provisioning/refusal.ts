@@ -1,6 +1,6 @@
 // A refusal: the code, the rule that failed in one sentence, and what to do about it.
 
-import { Problem, type ProblemCode, sentenceOf } from '../problem.ts';
+import { type Problem, type ProblemCode, sentenceOf } from '../problem.ts';
 
 export interface Refusal {
   readonly code: ProblemCode;
@@ -12,7 +12,9 @@ export interface Refusal {
 
 /** What helps, where nothing more exact is known. */
 const remedies: Partial<Record<ProblemCode, string>> = {
-  certificate_required: 'Configure the device to show its certificate, or provision it first with its provisioning key.',
+  invalid_request: 'Correct what the client sends: a plain path, one Host field, and a body that the call takes.',
+  certificate_required:
+    'Configure the device to show its certificate, or provision it first with its provisioning key.',
   certificate_expired: 'Give the device a new certificate under the same Fleet Root CA.',
   certificate_not_yet_valid: 'Correct the clock of whoever made the certificate, or wait until it is valid.',
   certificate_untrusted:
@@ -28,7 +30,8 @@ const remedies: Partial<Record<ProblemCode, string>> = {
   device_suspended: 'Let it in again with `device resume`.',
   device_revoked: 'Delete it with `device delete` if its ID shall join anew.',
   fleet_root_ca_closed: 'Open the Fleet Root CA to newcomers with `fleet-root activate`.',
-  fleet_root_ca_disabled: 'Enable the Fleet Root CA with `fleet-root activate`, or give the device another certificate.',
+  fleet_root_ca_disabled:
+    'Enable the Fleet Root CA with `fleet-root activate`, or give the device another certificate.',
   provisioning_key_expired: 'Make new credentials with `credentials create`.',
   provisioning_key_disabled: 'Make new credentials with `credentials create`.',
   provisioning_key_exhausted: 'Make new credentials with `credentials create` and a higher --max-uses.',

@@ -120,6 +120,14 @@ function generatedRoot(trust: AccountTrust): { root: FleetRootCa; certificate: C
     const code = shut.state === 'closed' ? 'fleet_root_ca_closed' : 'fleet_root_ca_disabled';
     throw new Problem(code, `The account's generated Fleet Root CA "${shut.name}" is ${shut.state}.`);
   }
+  // What it signed would get nobody in, and would cost a use and an ID.
+  if (trust.distrusted.has(root.public_key_sha256)) {
+    throw new Problem(
+      'fleet_root_ca_disabled',
+      `The key of the account's generated Fleet Root CA "${root.name}" is distrusted.`,
+      'Lift the distrust with `fleet-root trust`, or give the device a certificate under another Fleet Root CA.',
+    );
+  }
   const certificates = trust.anchors.filter((anchor) => anchor.id === root.id).map((anchor) => anchor.certificate);
   const [certificate] = certificates.sort((one, other) => other.notAfter - one.notAfter);
   if (!certificate) throw new Problem('provisioning_not_offered');

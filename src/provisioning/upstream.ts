@@ -101,7 +101,10 @@ function checkPrefix(prefix: string): string {
   const bare = prefix.replace(/\/$/, '');
   const segment = String.raw`/(?!\.{1,2}(/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+`;
   if (!new RegExp(`^(${segment})+$`).test(bare)) {
-    throw new Problem('invalid_request', `${JSON.stringify(prefix)} is no prefix of whole path segments such as /director.`);
+    throw new Problem(
+      'invalid_request',
+      `${JSON.stringify(prefix)} is no prefix of whole path segments such as /director.`,
+    );
   }
   if (bare === '/device' || bare === '/devices') {
     throw new Problem('invalid_request', `${bare} is answered by Fleetroot itself and never passed on.`);
@@ -140,7 +143,8 @@ function checkCredentials(url: string, ca: string | null, certificate: string | 
   try {
     if (ca !== null) createSecureContext({ ca });
     if (certificate !== null && key !== null) {
-      if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) throw new Error('they do not match');
+      if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key)))
+        throw new Error('they do not match');
     }
   } catch (error) {
     throw new Problem('invalid_request', `The certificates or the key cannot be used: ${(error as Error).message}.`);

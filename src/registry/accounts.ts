@@ -159,7 +159,7 @@ export async function accountByRef(db: Db, ref: string): Promise<Account | undef
   return db
     .selectFrom('accounts')
     .selectAll()
-    .where((where) => where.or([where('id', '=', ref), where('name', '=', ref)]))
+    .where((where) => where.or([where('id', '=', ref.toLowerCase()), where('name', '=', ref)]))
     .where('ready_at', 'is not', null)
     .executeTakeFirst();
 }

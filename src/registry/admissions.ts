@@ -100,6 +100,7 @@ export async function admitDevice(tx: Tx, admittance: Admittance): Promise<boole
       created_at: tx.now,
       first_used_at: used,
       reply: null,
+      counted_use: 0,
     })
     .onConflict((conflict) =>
       conflict.columns(['account_id', 'tbs_sha256']).doUpdateSet((set) => ({

@@ -5,9 +5,9 @@ import { Problem } from '../problem.ts';
 import type { CertificateRecord } from './tables.ts';
 
 /** What is known of a certificate before it is signed. */
-export type Intention = Omit<CertificateRecord, 'sha256' | 'state' | 'created_at' | 'first_used_at'>;
+export type Intention = Omit<CertificateRecord, 'sha256' | 'state' | 'created_at' | 'first_used_at' | 'counted_use'>;
 
-const insertIntended = prepared((db, given: Intention & { created_at: number }) =>
+const insertIntended = prepared((db, given: Intention & Pick<CertificateRecord, 'created_at' | 'counted_use'>) =>
   db.insertInto('certificates').values({
     account_id: given.account_id,
     tbs_sha256: given.tbs_sha256,
@@ -26,12 +26,16 @@ const insertIntended = prepared((db, given: Intention & { created_at: number }) 
     created_at: given.created_at,
     first_used_at: null,
     reply: given.reply,
+    counted_use: given.counted_use,
   }),
 );
 
 /** Records a certificate that is about to be signed: a power cut from here on leaves evidence. */
-export async function intendCertificate(tx: Tx, { certificate }: { certificate: Intention }): Promise<void> {
-  await insertIntended(tx.db, { ...certificate, created_at: tx.now });
+export async function intendCertificate(
+  tx: Tx,
+  { certificate, counted_use = 0 }: { certificate: Intention; counted_use?: 0 | 1 },
+): Promise<void> {
+  await insertIntended(tx.db, { ...certificate, created_at: tx.now, counted_use });
 }
 
 /** A certificate that has been signed: which one, its SHA-256, and the whole of it. */

@@ -22,7 +22,8 @@ const taken = (device_id: string): Problem =>
 /**
  * Reserves the device ID, counts the use of the provisioning key and records the certificate about to be signed,
  * all or nothing: of parallel requests exactly as many begin as the key has uses.
- * Throws `device_already_registered`, `provisioning_key_*`, `device_id_not_allowed` or `provisioning_not_offered`.
+ * Throws `device_already_registered`, `provisioning_key_*`, `fleet_root_ca_closed`, `fleet_root_ca_disabled`,
+ * `device_id_not_allowed` or `provisioning_not_offered`.
  */
 export async function beginIssuance(
   tx: Tx,
@@ -32,20 +33,39 @@ export async function beginIssuance(
   const key = await requireProvisioningKey(tx.db, account_id, certificate.provisioning_key_id ?? '');
   if (key.disabled_at !== null) throw new Problem('provisioning_key_disabled');
   if (key.not_after < tx.now) throw new Problem('provisioning_key_expired');
+  if (certificate.fleet_root_ca_id !== null) await requireActive(tx, account_id, certificate.fleet_root_ca_id);
 
   const device = await deviceById(tx.db, account_id, device_id);
   const standing = device ? await standingOf(tx, device, key.id) : 'new';
   if (device?.reprovision_until != null && standing !== 'reprovision') await endReprovisioning(tx, device);
   if (standing === 'taken') throw taken(device_id);
-  if (standing !== 'retry') await countUse(tx, account_id, key.id);
+  const counted_use = standing === 'retry' ? 0 : 1;
+  if (counted_use) await countUse(tx, account_id, key.id);
 
   const device_uuid = device?.uuid ?? (await insertNewcomer(tx, certificate));
-  await intendCertificate(tx, { certificate: { ...certificate, device_uuid, reply: 'open' } });
+  await intendCertificate(tx, { certificate: { ...certificate, device_uuid, reply: 'open' }, counted_use });
   return { device_uuid };
 }
 
+/** The key that was made for the device meanwhile may have taken seconds: a word of the operator in between counts. */
+async function requireActive(tx: Tx, account_id: string, fleet_root_ca_id: string): Promise<void> {
+  const root = await tx.db
+    .selectFrom('fleet_root_cas')
+    .select(['name', 'state'])
+    .where('account_id', '=', account_id)
+    .where('id', '=', fleet_root_ca_id)
+    .executeTakeFirst();
+  if (!root || root.state === 'active') return;
+  const code = root.state === 'closed' ? 'fleet_root_ca_closed' : 'fleet_root_ca_disabled';
+  throw new Problem(code, `The Fleet Root CA "${root.name}" is ${root.state}.`);
+}
+
 /** Whether a known device ID may be given a certificate (once more), and if so why. */
-async function standingOf(tx: Tx, device: Device, provisioning_key_id: string): Promise<'reprovision' | 'retry' | 'taken'> {
+async function standingOf(
+  tx: Tx,
+  device: Device,
+  provisioning_key_id: string,
+): Promise<'reprovision' | 'retry' | 'taken'> {
   const certificates = await tx.db
     .selectFrom('certificates')
     .selectAll()
@@ -87,10 +107,7 @@ async function countUse(tx: Tx, account_id: string, provisioning_key_id: string)
   if (!counted) throw new Problem('provisioning_key_exhausted');
 }
 
-async function insertNewcomer(
-  tx: Tx,
-  certificate: Omit<Intention, 'device_uuid' | 'reply'>,
-): Promise<string> {
+async function insertNewcomer(tx: Tx, certificate: Omit<Intention, 'device_uuid' | 'reply'>): Promise<string> {
   const { account_id, subject_name: device_id } = certificate;
   const account = await tx.db
     .selectFrom('accounts')
@@ -182,29 +199,22 @@ export async function abandonIssuance(
     .returningAll()
     .executeTakeFirst();
   if (!intended?.device_uuid) return;
-  const device = await tx.db
-    .selectFrom('devices')
-    .select(['uuid', 'reprovision_until'])
-    .where('account_id', '=', account_id)
-    .where('uuid', '=', intended.device_uuid)
-    .executeTakeFirst();
+  const { device_uuid, provisioning_key_id } = intended;
   const other = await tx.db
     .selectFrom('certificates')
     .select('tbs_sha256')
     .where('account_id', '=', account_id)
-    .where('device_uuid', '=', intended.device_uuid)
+    .where('device_uuid', '=', device_uuid)
     .executeTakeFirst();
-  if (device && !other) {
-    await tx.db.deleteFrom('devices').where('account_id', '=', account_id).where('uuid', '=', device.uuid).execute();
+  if (!other) {
+    await tx.db.deleteFrom('devices').where('account_id', '=', account_id).where('uuid', '=', device_uuid).execute();
   }
-  const counted = !other || device?.reprovision_until != null;
-  if (counted) {
+  if (intended.counted_use) {
     await tx.db
       .updateTable('provisioning_keys')
       .set((set) => ({ uses: set('uses', '-', 1) }))
       .where('account_id', '=', account_id)
-      .where('id', '=', intended.provisioning_key_id)
-      .where('uses', '>', 0)
+      .where('id', '=', provisioning_key_id)
       .execute();
   }
 }

@@ -43,7 +43,11 @@ export async function listDevices(
 export async function deviceByRef(db: Db, account_id: string, device: string): Promise<DeviceView> {
   const byUuid = device.startsWith(uuidPrefix);
   const found = await selectViews(db, account_id)
-    .where(byUuid ? 'devices.uuid' : 'devices.device_id', '=', byUuid ? device.slice(uuidPrefix.length) : device)
+    .where(
+      byUuid ? 'devices.uuid' : 'devices.device_id',
+      '=',
+      byUuid ? device.slice(uuidPrefix.length).toLowerCase() : device,
+    )
     .executeTakeFirst();
   if (!found) {
     throw new Problem(
@@ -73,7 +77,7 @@ export async function deviceById(db: Db, account_id: string, device_id: string):
 export async function countDevicesByRoot(db: Db, account_id: string): Promise<Map<string, number>> {
   const rows = await db
     .selectFrom('devices')
-    .select((select) => ['fleet_root_ca_id', select.fn.countAll<number>().as('devices')])
+    .select((select) => ['fleet_root_ca_id', select.fn.countAll<number | string>().as('devices')])
     .where('account_id', '=', account_id)
     .groupBy('fleet_root_ca_id')
     .execute();
@@ -187,7 +191,11 @@ export async function deleteDevice(tx: Tx, { account_id, device }: Named): Promi
     .where('account_id', '=', account_id)
     .where('device_uuid', '=', found.uuid)
     .execute();
-  await tx.db.deleteFrom('reports').where('account_id', '=', account_id).where('device_uuid', '=', found.uuid).execute();
+  await tx.db
+    .deleteFrom('reports')
+    .where('account_id', '=', account_id)
+    .where('device_uuid', '=', found.uuid)
+    .execute();
   await tx.db.deleteFrom('devices').where('account_id', '=', account_id).where('uuid', '=', found.uuid).execute();
   tx.changed({ kind: 'device', account_id, device_uuid: found.uuid });
   return found;
@@ -196,7 +204,11 @@ export async function deleteDevice(tx: Tx, { account_id, device }: Named): Promi
 /** Lets a wiped device with a fixed ID be given a certificate once more, within 24 hours. */
 export async function reprovisionDevice(tx: Tx, { account_id, device }: Named): Promise<DeviceView> {
   const found = await deviceByRef(tx.db, account_id, device);
-  const account = await tx.db.selectFrom('accounts').select('kind').where('id', '=', account_id).executeTakeFirstOrThrow();
+  const account = await tx.db
+    .selectFrom('accounts')
+    .select('kind')
+    .where('id', '=', account_id)
+    .executeTakeFirstOrThrow();
   if (account.kind === 'production') throw new Problem('provisioning_not_offered');
   if (found.state === 'revoked') {
     throw unfitState(found, 'A revoked device is not provisioned again: `device delete` frees its ID.');

@@ -78,12 +78,7 @@ async function insertCertificates(
     const inserted = await tx.db
       .insertInto('fleet_root_certificates')
       .values({ ...row, account_id, fleet_root_ca_id, added_at: tx.now })
-      .onConflict((conflict) => {
-        const known = conflict.columns(['account_id', 'fleet_root_ca_id', 'sha256']);
-        if (row.role === 'intermediate') return known.doNothing();
-        // What was taken for an intermediate becomes the anchor that it is said to be now; never the reverse.
-        return known.doUpdateSet({ role: 'anchor' }).where('fleet_root_certificates.role', '=', 'intermediate');
-      })
+      .onConflict((conflict) => conflict.columns(['account_id', 'fleet_root_ca_id', 'sha256']).doNothing())
       .returningAll()
       .executeTakeFirst();
     if (inserted) added.push(inserted);
@@ -194,7 +189,7 @@ export async function fleetRootCertificatesOf(db: Db, account_id: string): Promi
 /** The Fleet Root CA that an operator named by its ID, its name, or the SHA-256 of one of its own certificates. */
 export async function fleetRootCaByRef(db: Db, account_id: string, ref: string): Promise<FleetRootCa | undefined> {
   const cas = await fleetRootCasOf(db, account_id);
-  const named = cas.find((ca) => ca.id === ref) ?? cas.find((ca) => ca.name === ref);
+  const named = cas.find((ca) => ca.id === ref.toLowerCase()) ?? cas.find((ca) => ca.name === ref);
   if (named) return named;
   const anchor = await db
     .selectFrom('fleet_root_certificates')

@@ -4,9 +4,12 @@ import { randomUUID } from 'node:crypto';
 import type { Db, Tx } from './database.ts';
 import type { RefusalRecord } from './tables.ts';
 
+/** Stands in `account_id` for no account: a connection that belonged to none. */
+export const unassigned = '';
+
 /**
- * A refusal as the gateway saw it; `account_id` is empty where it belongs to no account. It may stand for several, of
- * which `first_at` is the first and `at` the last.
+ * A refusal as the gateway saw it, at an account or `unassigned`. It may stand for several, of which `first_at` is the
+ * first and `at` the last.
  */
 export type Refused = Omit<RefusalRecord, 'id' | 'first_at' | 'count'> &
   Partial<Pick<RefusalRecord, 'first_at' | 'count'>>;
@@ -30,9 +33,9 @@ async function presentOwners(db: Db, refusals: readonly Refused[]): Promise<Set<
   const present = await db
     .selectFrom('accounts')
     .select('id')
-    .where('id', 'in', [...named, ''])
+    .where('id', 'in', [...named, unassigned])
     .execute();
-  return new Set([...present.map((account) => account.id), ...(named.has('') ? [''] : [])]);
+  return new Set([...present.map((account) => account.id), ...(named.has(unassigned) ? [unassigned] : [])]);
 }
 
 async function record(tx: Tx, refused: Refused): Promise<void> {
@@ -72,7 +75,7 @@ async function forgetOldest(tx: Tx, account_id: string, limit: number): Promise<
     .execute();
 }
 
-/** The latest refusals of an account, or of none where `account_id` is empty, the latest first. */
+/** The latest refusals of an account, or those `unassigned`, the latest first. */
 export async function listRefusals(
   db: Db,
   account_id: string,

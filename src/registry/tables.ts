@@ -196,6 +196,8 @@ export interface CertificatesTable {
   first_used_at: number | null;
   /** For certificates that the crypto service made. */
   reply: ReplyState | null;
+  /** 1 where it has cost a use of its provisioning key, which is given back if it is never signed. */
+  counted_use: number;
 }
 
 export interface ReportsTable {

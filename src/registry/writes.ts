@@ -42,6 +42,7 @@ import { storeReport } from './reports.ts';
 import { rememberServerValue } from './server-values.ts';
 import { setUpstream, setUpstreams, removeUpstream } from './upstreams.ts';
 
+/** By name. What is not here cannot be written; each takes its part of a transaction and plain arguments. */
 export const writes = {
   setAccountFile,
   removeAccountFile,

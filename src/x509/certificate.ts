@@ -153,7 +153,10 @@ export function parseCertificates(bytes: Uint8Array): Certificate[] {
   if (bytes.byteLength > fileLimit) throw new CertificateError('The file is larger than 1 MiB.');
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (isDerFile(buffer)) return parseDerFile(buffer);
-  const blocks = pemBlocks(textOf(buffer));
+  const text = textOf(buffer);
+  // A private key as DER behind the certificate: no text, and nothing that a parser of PEM would see.
+  if (text.includes('\0')) throw new CertificateError('There is something beside the PEM blocks that is no text.');
+  const blocks = pemBlocks(text);
   if (blocks.some(({ label }) => label.endsWith('PRIVATE KEY'))) {
     throw new CertificateError('There is a private key in the file.', { privateKeyFound: true });
   }

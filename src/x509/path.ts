@@ -226,8 +226,10 @@ function untrusted({ query, candidates, reached }: Search): PathFailure {
       rule: `The issuer of ${title(last)}, ${quote(last.issuer)}, was neither sent nor is it known here.`,
     };
   }
-  return {
-    code,
-    rule: `${title(candidates.find(isSelfIssued) ?? query.leaf)} is signed by itself, and not trusted here.`,
-  };
+  const own = candidates.find(isSelfIssued);
+  const rule =
+    own === undefined
+      ? `The issuers of ${title(query.leaf)} lead in a circle, and to no CA that is trusted here.`
+      : `${title(own)} is signed by itself, and not trusted here.`;
+  return { code, rule };
 }

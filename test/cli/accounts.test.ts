@@ -117,8 +117,8 @@ test('a host is added by which devices come, and taken away again', async () => 
     The hosts of acme are ….gateway.localhost, gateway.example.com, 192.0.2.7.
 
     $ fleetroot account host add acme '*.example.com'
-    ! error: "*.example.com" is neither a DNS name nor an IP address.
-    ! hint: Wildcards are not taken: name each host.
+    ! error: "*.example.com" is neither a host name nor an IP address.
+    ! hint: Host names have letters, digits, "-" and dots. Wildcards are not taken: name each host.
     [1]
 
     $ fleetroot account host add acme other.gateway.localhost

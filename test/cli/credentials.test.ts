@@ -129,6 +129,9 @@ test('--json tells of the provisioning key, and holds nothing of the archive', a
   assert.deepEqual(await server.json('provisioning-key', 'show', 'acme', id), made.provisioning_key);
   assert.equal((await server.json('provisioning-key', 'disable', 'acme', id)).state, 'disabled');
   assert.equal((await server.json('provisioning-key', 'list', 'acme'))[0].state, 'disabled');
+  await server.json('account', 'file', 'set', 'acme', 'treehub.json', file);
+  const { entries } = await server.json('credentials', 'create', 'acme', '-o', server.file('d.zip'));
+  assert.deepEqual(entries, ['autoprov.url', 'autoprov_credentials.p12', 'server_ca.pem', 'treehub.json']);
 });
 
 test('the lines for local.conf follow from what the archive holds', () => {

@@ -123,6 +123,20 @@ test('a device and its certificates are what the contract says, in JSON', progra
   assert.deepEqual([key.uses, key.devices, device.provisioning_key], [1, ['bench-1'], key.id]);
 });
 
+test('a UUID is the same in capitals (RFC 9562); a device ID is not', programs, async () => {
+  await using server = await Fleetroot.start();
+  const account = await server.json('account', 'create', 'acme');
+  await (await server.image('acme')).boot('bench-1');
+  const capitals = account.id.toUpperCase();
+  assert.equal((await server.json('account', 'show', capitals)).name, 'acme');
+  const [device] = await server.json('device', 'list', capitals);
+  const named = await server.json('device', 'show', 'acme', `uuid:${device.uuid.toUpperCase()}`);
+  assert.equal(named.device_id, 'bench-1');
+  const ca = await server.json('fleet-root', 'show', 'acme', device.fleet_root_ca.toUpperCase());
+  assert.equal(ca.name, 'generated');
+  assert.equal((await server.command('device', 'show', 'acme', 'BENCH-1')).code, 1);
+});
+
 test('a list longer than a page comes whole and in order', async () => {
   await using server = await Fleetroot.start();
   await server.json('account', 'create', 'acme');
@@ -157,7 +171,7 @@ test('the allow-list is imported from text or CSV, and a fault in the file impor
     1 device ID(s) added; 1 had been there.
 
     $ fleetroot allow-list import acme bad.txt
-    ! error: Line 2: The device ID "bench-\\u001b[2J5" contains a control, formatting or line-separating character.
+    ! error: Line 2: The device ID "bench-\\u001b[2J5" contains a control, formatting, invisible or line-separating character.
     ! hint: Nothing was imported.
     [1]
 

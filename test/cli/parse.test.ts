@@ -111,6 +111,10 @@ test('wrong usage is told with the usage of the command meant, and where to read
   assert.match(refused(['credentials', 'create', 'a']).message, /^-o FILE is missing$/);
   assert.match(refused(['credentials', 'create', 'a', '-o']).message, /^-o needs FILE$/);
   assert.match(refused(['credentials', 'create', 'a', '-o', 'x', '--max-uses', '0']).message, /whole number from 1/);
+  for (const port of ['x', '-1', '65536', '8443.5']) {
+    assert.match(refused(['serve', `--gateway-port=${port}`]).message, /no whole number from 0 to 65535/);
+  }
+  assert.match(refused(['serve', '--public-port', '0']).message, /no whole number from 1 to 65535/);
   assert.match(refused(['account', 'list', '--json=yes']).message, /--json takes no value/);
   assert.match(refused(['account', 'set', 'acme']).message, /nothing is to be changed/);
   assert.match(refused(['serve', '--json']).message, /serve has no option --json/);

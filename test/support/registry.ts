@@ -115,6 +115,7 @@ export function rowsOf(mark: string) {
     created_at: 1,
     first_used_at: null,
     reply: 'open',
+    counted_use: 1,
   } as const;
   const fleetRootCa = {
     id: fleet_root_ca_id,

@@ -223,6 +223,7 @@ export async function up(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Pro
     .addColumn('created_at', instant, required)
     .addColumn('first_used_at', instant)
     .addColumn('reply', 'text')
+    .addColumn('counted_use', 'integer', (column) => column.notNull())
     .addPrimaryKeyConstraint('certificates_key', ['account_id', 'tbs_sha256'])
     .addForeignKeyConstraint('certificates_device', ['account_id', 'device_uuid'], 'devices', ['account_id', 'uuid'])
     .execute();
