@@ -45,7 +45,9 @@ export async function succeed(...[command, args, options]: Parameters<typeof exe
 }
 
 /** A directory of the test's own, removed when disposed of. */
-export async function temporaryDirectory(): Promise<AsyncDisposable & { readonly path: string; file(name: string): string }> {
+export async function temporaryDirectory(): Promise<
+  AsyncDisposable & { readonly path: string; file(name: string): string }
+> {
   const path = await mkdtemp(join(tmpdir(), 'fleetroot-test-'));
   return {
     path,
