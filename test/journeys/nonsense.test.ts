@@ -14,7 +14,7 @@ import { needs } from '../support/require.ts';
 
 /** How often each kind is tried, and from which seed: FLEETROOT_NONSENSE=2000 and FLEETROOT_SEED=7 say otherwise. */
 const numRuns = Number(process.env['FLEETROOT_NONSENSE'] ?? 100);
-const seed = Number(process.env['FLEETROOT_SEED'] ?? Date.now() % 2 ** 31);
+const seed = Number(process.env['FLEETROOT_SEED'] ?? 1);
 const atOnce = 100;
 
 /** One change to some bytes: flipped, cut out, doubled or put in. */
@@ -49,12 +49,13 @@ describe('nonsense', { skip: needs('openssl', 'curl', 'unzip'), timeout: 20 * 60
   let trusted: { ca: Buffer; servername: string; port: number };
 
   before(async () => {
-    const short = {
+    const options = {
       'gateway.handshake_timeout': '1s',
       'gateway.headers_timeout': '500ms',
       'gateway.request_timeout': '1s',
+      'gateway.idle_timeout': '300ms',
     };
-    fleetroot = await Fleetroot.start({ options: short });
+    fleetroot = await Fleetroot.start({ options });
     await fleetroot.json('account', 'create', 'acme');
     const image = await fleetroot.image('acme');
     device = await image.boot('dev-1');

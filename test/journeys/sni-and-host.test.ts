@@ -189,6 +189,17 @@ describe('the account that is spoken to', { skip: needs('cc', 'libssl', 'openssl
     await fleetroot.json('account', 'host', 'remove', 'other', '127.0.0.9');
   });
 
+  test('is settled by the first ClientHello, whatever host a second one names', async () => {
+    for (const retrySni of [host, otherHost, 'nobody.example', '']) {
+      const hello = { sni: host, retrySni, tls: '1.3' } as const;
+      assert.equal(await outcome(hello, host), 'dev-1', retrySni);
+      assert.equal(await outcome(hello, otherHost), 'misdirected_request', retrySni);
+    }
+    const late = await ask({ address: '127.0.0.3', retrySni: host, tls: '1.3' }, host);
+    assert.deepEqual([late.handshake?.version, late.received], ['TLSv1.3', ''], 'no host at first');
+    assert.equal(await outcome({ sni: 'nobody.example', retrySni: host, tls: '1.3' }, host), null);
+  });
+
   test('one that is unknown ends the handshake, and stands in the list of refusals of nobody', async () => {
     for (const sni of unknown) assert.equal(await outcome({ sni }, host), null, sni);
     await outcome({ sni: 'unknown.example' }, host);

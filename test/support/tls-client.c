@@ -17,6 +17,8 @@
 #include <openssl/ssl.h>
 
 static const char *session_out;
+/* The host named in the second ClientHello, once the server has asked for one; empty for none. */
+static const char *retry_sni;
 /* Whether nothing is read before everything is written, as simple clients do. */
 static int read_last;
 
@@ -42,6 +44,13 @@ static int new_session(SSL *ssl, SSL_SESSION *session) {
   (void)ssl;
   write_session(session);
   return 0;
+}
+
+static void message(int sent, int version, int type, const void *bytes, size_t length, SSL *ssl, void *argument) {
+  static int seen;
+  (void)version, (void)argument;
+  if (sent || type != SSL3_RT_HANDSHAKE || length < 1 || *(const char *)bytes != SSL3_MT_SERVER_HELLO || seen++) return;
+  SSL_set_tlsext_host_name(ssl, *retry_sni ? retry_sni : NULL);
 }
 
 static int connect_to(const char *address, int port) {
@@ -124,6 +133,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(option, "-then-key")) then_key = value;
     else if (!strcmp(option, "-renegotiate")) renegotiate = 1;
     else if (!strcmp(option, "-read-last")) read_last = 1;
+    else if (!strcmp(option, "-retry-sni")) retry_sni = value;
     else return 2;
   }
 
@@ -141,6 +151,11 @@ int main(int argc, char **argv) {
   SSL *ssl = SSL_new(context);
   if (certificate) use(ssl, certificate, key);
   if (sni) SSL_set_tlsext_host_name(ssl, sni);
+  if (retry_sni) {
+    /* The key share is for the first group, which the server does not know: it asks for another. */
+    SSL_set1_groups_list(ssl, "ffdhe2048:X25519");
+    SSL_set_msg_callback(ssl, message);
+  }
   if (session_in) {
     BIO *in = BIO_new_file(session_in, "r");
     SSL_SESSION *session = in ? PEM_read_bio_SSL_SESSION(in, NULL, NULL, NULL) : NULL;

@@ -18,6 +18,8 @@ export interface Attack {
   readonly thenAs?: Credentials | null;
   /** What is sent after the handshake. */
   readonly send?: string | Uint8Array;
+  /** The host that its second ClientHello names, for which it gives the server a reason to ask; none where empty. */
+  readonly retrySni?: string;
   /** Reads nothing before all is written, as simple clients do. */
   readonly readLast?: boolean;
 }
@@ -63,8 +65,21 @@ export class TlsClient implements AsyncDisposable {
   }
 
   /** Connects, sends, and listens until the server ends the connection. */
-  async run({ port, address, sni, tls, as, sessionIn, sessionOut, thenAs, send, readLast }: Attack): Promise<Sequel> {
-    const given = { address, sni, tls, 'session-in': sessionIn, 'session-out': sessionOut, ...named(as, '') };
+  async run({
+    port,
+    address,
+    sni,
+    tls,
+    as,
+    sessionIn,
+    sessionOut,
+    thenAs,
+    send,
+    retrySni,
+    readLast,
+  }: Attack): Promise<Sequel> {
+    const sessions = { 'session-in': sessionIn, 'session-out': sessionOut };
+    const given = { address, sni, 'retry-sni': retrySni, tls, ...sessions, ...named(as, '') };
     const words = Object.entries({ ...given, ...named(thenAs, 'then-') }).flatMap(([name, value]) =>
       value === undefined ? [] : [`-${name}`, value],
     );
