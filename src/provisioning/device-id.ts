@@ -6,6 +6,8 @@ import { Problem } from '../problem.ts';
 /** X.520 upper bound of a common name, in characters. */
 const longest = 64;
 const longestPattern = 512;
+/** In instructions: a counted repetition makes a large program of a short pattern, and each character runs it once. */
+const largestProgram = 2_000;
 
 /**
  * Checks a device ID: 1 to 64 characters, none of them a control, format (bidi marks, zero-width) or separator
@@ -53,6 +55,12 @@ function compile(pattern: string): RE2JS {
       'invalid_request',
       `The device ID pattern ${JSON.stringify(pattern)} is no regular expression: ${(error as Error).message}.`,
       'Patterns are RE2 expressions (no back-references, no look-around) and match the whole device ID.',
+    );
+  }
+  if (fresh.programSize() > largestProgram) {
+    throw new Problem(
+      'invalid_request',
+      `The device ID pattern ${JSON.stringify(pattern)} repeats too much to be fast.`,
     );
   }
   if (compiled.size >= mostCompiled) compiled.clear();

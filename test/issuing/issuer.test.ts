@@ -99,6 +99,7 @@ describe('issuing', () => {
         created_at: 0,
         first_used_at: null,
         reply: null,
+        counted_use: 0,
       },
     );
   });
