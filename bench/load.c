@@ -1,0 +1,186 @@
+// Devices as a load: each request is a connection of its own with a full TLS 1.3 handshake on P-256, by libssl.
+//
+//   load PORT IDENTITIES AT_ONCE device|provision
+//
+// IDENTITIES has a line for each identity: HOST PKCS12_FILE EXPECTED. Then each line of stdin, COUNT SECONDS NAME, makes
+// COUNT requests, fewer where SECONDS pass before, AT_ONCE at a time, the identities taking turns; it is answered by a
+// line: requests, errors, seconds.
+// `device` asks for /device and wants EXPECTED in the body; `provision` posts the device ID NAME-<n> to /devices and
+// wants EXPECTED in the head.
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <openssl/pkcs12.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct {
+  char host[256];
+  char expected[256];
+  SSL_CTX *tls;
+} Identity;
+
+static int port;
+static int provisions;
+static Identity *identities;
+static int identity_count;
+
+static int requests;
+static double deadline;
+static char name[64];
+static atomic_int started;
+static atomic_int made;
+static atomic_int errors;
+
+static void give_up(const char *why) {
+  fprintf(stderr, "load: %s\n", why);
+  exit(1);
+}
+
+// The server's certificate is that of a server the bench itself started: its path is not validated, so that the load
+// takes less of its core. The handshake's own signature is verified by libssl all the same.
+static int take_any_server(X509_STORE_CTX *ctx, void *unused) {
+  (void)ctx, (void)unused;
+  return 1;
+}
+
+static SSL_CTX *open_identity(const char *file) {
+  FILE *stream = fopen(file, "rb");
+  PKCS12 *pkcs12 = stream ? d2i_PKCS12_fp(stream, NULL) : NULL;
+  EVP_PKEY *key = NULL;
+  X509 *certificate = NULL;
+  if (!pkcs12 || !PKCS12_parse(pkcs12, "", &key, &certificate, NULL)) give_up("an identity cannot be read");
+  fclose(stream);
+  PKCS12_free(pkcs12);
+  SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
+  SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_cert_verify_callback(tls, take_any_server, NULL);
+  if (!SSL_CTX_set1_groups_list(tls, "P-256") || !SSL_CTX_use_certificate(tls, certificate) ||
+      !SSL_CTX_use_PrivateKey(tls, key))
+    give_up("an identity cannot be used");
+  X509_free(certificate);
+  EVP_PKEY_free(key);
+  return tls;
+}
+
+static void open_identities(const char *file) {
+  FILE *stream = fopen(file, "r");
+  if (!stream) give_up("there are no identities");
+  char host[256], pkcs12[1024], expected[256];
+  while (fscanf(stream, "%255s %1023s %255s", host, pkcs12, expected) == 3) {
+    identities = realloc(identities, (identity_count + 1) * sizeof *identities);
+    Identity *identity = &identities[identity_count++];
+    strcpy(identity->host, host);
+    strcpy(identity->expected, expected);
+    identity->tls = open_identity(pkcs12);
+  }
+  fclose(stream);
+  if (identity_count == 0) give_up("there are no identities");
+}
+
+static int connect_tcp(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int tcp = socket(AF_INET, SOCK_STREAM, 0);
+  struct timeval patience = {.tv_sec = 10};
+  int on = 1;
+  setsockopt(tcp, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(tcp, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (connect(tcp, (struct sockaddr *)&address, sizeof address) == 0) return tcp;
+  close(tcp);
+  return -1;
+}
+
+static int write_request(SSL *tls, const Identity *identity, int n) {
+  char body[128], request[1024];
+  int length = snprintf(body, sizeof body, "{\"deviceId\":\"%s-%d\",\"ttl\":\"36000\"}", name, n);
+  const char *host = identity->host;
+  int size = provisions
+                 ? snprintf(request, sizeof request,
+                            "POST /devices HTTP/1.1\r\nHost: %s:%d\r\nAccept: */*\r\nContent-Type: application/json\r\n"
+                            "Content-Length: %d\r\n\r\n%s",
+                            host, port, length, body)
+                 : snprintf(request, sizeof request, "GET /device HTTP/1.1\r\nHost: %s:%d\r\nAccept: */*\r\n\r\n", host,
+                            port);
+  return SSL_write(tls, request, size) == size;
+}
+
+// Reads one reply whole; all servers here give a Content-Length. Keeps a zero after it.
+static char *read_reply(SSL *tls, char *reply, int most) {
+  for (int size = 0; size < most - 1;) {
+    int got = SSL_read(tls, reply + size, most - 1 - size);
+    if (got <= 0) return NULL;
+    size += got;
+    reply[size] = 0;
+    char *end = strstr(reply, "\r\n\r\n");
+    char *length = end ? strcasestr(reply, "\r\ncontent-length:") : NULL;
+    if (length && length < end && size >= end + 4 - reply + atoi(length + 17)) return end + 4;
+  }
+  return NULL;
+}
+
+static const char *exchange(const Identity *identity, int n) {
+  char reply[16384];
+  const char *fault = NULL;
+  int tcp = connect_tcp();
+  if (tcp < 0) return "no connection";
+  SSL *tls = SSL_new(identity->tls);
+  SSL_set_fd(tls, tcp);
+  SSL_set_tlsext_host_name(tls, identity->host);
+  char *body = NULL;
+  if (SSL_connect(tls) != 1) fault = "no handshake";
+  else if (SSL_session_reused(tls)) fault = "the session was resumed";
+  else if (!write_request(tls, identity, n) || !(body = read_reply(tls, reply, sizeof reply))) fault = "no reply";
+  else if (strncmp(reply, "HTTP/1.1 200 ", 13) != 0) fault = "another status than 200";
+  else if (!strstr(provisions ? reply : body, identity->expected)) fault = "another reply";
+  if (!fault) SSL_shutdown(tls);
+  if (fault && body) fprintf(stderr, "load: %.600s\n", reply);
+  SSL_free(tls);
+  close(tcp);
+  return fault;
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void *work(void *unused) {
+  (void)unused;
+  for (int n; (n = atomic_fetch_add(&started, 1)) < requests && now() < deadline;) {
+    const char *fault = exchange(&identities[n % identity_count], n);
+    atomic_fetch_add(&made, 1);
+    if (fault && atomic_fetch_add(&errors, 1) == 0) fprintf(stderr, "load: %s\n", fault);
+  }
+  return NULL;
+}
+
+int main(int count, char **words) {
+  if (count != 5) give_up("load PORT IDENTITIES AT_ONCE device|provision");
+  signal(SIGPIPE, SIG_IGN);
+  port = atoi(words[1]);
+  int at_once = atoi(words[3]);
+  provisions = strcmp(words[4], "provision") == 0;
+  open_identities(words[2]);
+  pthread_t threads[at_once];
+  double seconds;
+  while (scanf("%d %lf %63s", &requests, &seconds, name) == 3) {
+    double start = now();
+    deadline = start + seconds;
+    started = made = errors = 0;
+    for (int i = 0; i < at_once; i++) pthread_create(&threads[i], NULL, work, NULL);
+    for (int i = 0; i < at_once; i++) pthread_join(threads[i], NULL);
+    printf("%d %d %.6f\n", made, errors, now() - start);
+    fflush(stdout);
+  }
+}

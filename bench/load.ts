@@ -1,0 +1,64 @@
+// The devices: load.c, which makes each request over a connection and a full handshake of its own.
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { loadCore } from './pinned.ts';
+
+/** Who connects, and what it wants to find in the reply (no white space). */
+export interface Identity {
+  readonly host: string;
+  /** File with key and certificate; the password is empty. */
+  readonly pkcs12: string;
+  readonly expected: string;
+}
+
+export interface Outcome {
+  readonly requests: number;
+  readonly errors: number;
+  readonly seconds: number;
+}
+
+const atOnce = 32;
+
+/** No run takes longer, in seconds: on a machine that is busy with other things there are fewer requests. */
+const longestRun = 4;
+
+/** Compiles load.c into a directory. Throws where there is no C compiler or no libssl. */
+export function compileLoad(dir: string): string {
+  const program = join(dir, 'load');
+  const source = new URL('load.c', import.meta.url).pathname;
+  execFileSync('gcc', ['-O2', '-o', program, source, '-lssl', '-lcrypto', '-lpthread'], { stdio: 'inherit' });
+  return program;
+}
+
+/** A load program with its identities opened, at rest until it is run. */
+export class Load implements Disposable {
+  readonly #child: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+  #runs = 0;
+
+  constructor(program: string, port: number, identities: readonly Identity[], call: 'device' | 'provision') {
+    const file = `${program}-${port}-${call}.txt`;
+    writeFileSync(file, identities.map(({ host, pkcs12, expected }) => `${host} ${pkcs12} ${expected}\n`).join(''));
+    this.#child = spawn('taskset', ['-c', `${loadCore}`, program, `${port}`, file, `${atOnce}`, call], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.#answers = createInterface(this.#child.stdout!)[Symbol.asyncIterator]();
+  }
+
+  /** Makes so many requests, within bounds of time, and gives what became of them. */
+  async run(requests: number): Promise<Outcome> {
+    this.#runs += 1;
+    this.#child.stdin!.write(`${requests} ${longestRun} device-${this.#runs}\n`);
+    const { value, done } = await this.#answers.next();
+    if (done) throw new Error('the load program has ended');
+    const [made, errors, seconds] = value.split(' ').map(Number) as [number, number, number];
+    return { requests: made, errors, seconds };
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.stdin!.end();
+  }
+}
