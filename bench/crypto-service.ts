@@ -4,10 +4,12 @@ import { createECDH, generateKeyPairSync, randomBytes, randomUUID, sign } from '
 
 import { createSeal } from '../src/custody/seal.ts';
 import { createSoftwareCustodian } from '../src/custody/software.ts';
+import { HeldKeys } from '../src/issuing/held-keys.ts';
 import { Issuer, type Recording } from '../src/issuing/issuer.ts';
 import { makeKeyPair } from '../src/issuing/keys.ts';
 import type { SigningCa } from '../src/issuing/signing-ca.ts';
 import { Changes } from '../src/registry/changes.ts';
+import type { NewKeyRow } from '../src/registry/keys.ts';
 import type { Account, KeyRow } from '../src/registry/tables.ts';
 import type { Registry } from '../src/registry/writer.ts';
 import { Secret } from '../src/secret.ts';
@@ -39,21 +41,21 @@ const custodian = createSoftwareCustodian(createSeal(new Secret(randomBytes(32))
 const written: KeyRow[] = [];
 const registry = {
   changes: new Changes(),
-  write: async (_name: string, { key }: { key: Omit<KeyRow, 'created_at' | 'destroyed_at'> }) => {
-    written.push({ ...key, created_at: 0, destroyed_at: null });
+  write: async (_name: string, { key }: { key: NewKeyRow }) => {
+    written.push({ ...key, created_at: 0, destroyed_at: null, erased_at: null });
     return written.at(-1);
   },
 } as unknown as Registry;
-const issuer = new Issuer({
+const keys = new HeldKeys({
   registry,
   custodians: new Map([[custodian.name, custodian]]),
   newKeysIn: custodian.name,
-  clock: Date.now,
 });
+const issuer = new Issuer({ registry, keys, clock: Date.now });
 
 async function newCa(profile: 'fleet_root_ca' | 'gateway_ca'): Promise<SigningCa> {
   const purpose = profile === 'fleet_root_ca' ? 'fleet-root-ca' : 'gateway-ca';
-  const key = await issuer.createKey({ account, purpose, keyType: 'p256' });
+  const key = await keys.create({ account, purpose, keyType: 'p256' });
   const der = await issuer.issue(issuer.prepare({ profile, account, key, id: randomUUID() }), unrecorded);
   return { certificate: parseCertificate(der), key };
 }

@@ -40,6 +40,10 @@ export interface Config {
     readonly masterKeyFile: string | null;
     /** Name of the environment variable that holds it instead. */
     readonly masterKeyVariable: string | null;
+    /** The custodian that new keys are made in; those that are there stay where they are. */
+    readonly default: CustodianName;
+    /** How long a call to a custodian may take, in milliseconds. */
+    readonly timeout: number;
   };
   readonly refusals: {
     /** How many refusals are kept for each account. */
@@ -47,6 +51,10 @@ export interface Config {
   };
   readonly log: { readonly level: string };
 }
+
+/** The custodians there are; `software` always is. */
+const custodianNames = ['software', 'vault', 'pkcs11'] as const;
+export type CustodianName = (typeof custodianNames)[number];
 
 const longestTimeout = 24 * 60 * 60 * 1000;
 /** With an account's UUID before it, it is still a host name of at most 253 characters (RFC 1035 §2.3.4). */
@@ -115,6 +123,8 @@ const settings = {
   'gateway.idle_timeout': [milliseconds, 60_000],
   'gateway.max_unauthenticated': [wholeNumber(1, 1_000_000), 4096],
   'operator.port': [port, 8080],
+  'custody.default': [oneOf(...custodianNames), 'software'],
+  'custody.timeout': [milliseconds, 5_000],
   'custody.master_key_file': [text, null],
   'custody.master_key_variable': [text, null],
   'refusals.kept': [wholeNumber(10, 1_000_000), 1000],
@@ -192,6 +202,8 @@ export function loadConfig({
     },
     operator: { port: read('operator.port') },
     custody: {
+      default: read('custody.default'),
+      timeout: read('custody.timeout'),
       masterKeyFile: read('custody.master_key_file'),
       masterKeyVariable: read('custody.master_key_variable'),
     },

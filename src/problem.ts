@@ -35,6 +35,7 @@ const table = {
   name_taken: [409, 'The name is taken.'],
   conflict: [409, 'The change does not fit the present state.'],
   key_held_by_server: [409, 'This server holds, or has held, the private key of that certificate.'],
+  key_not_exportable: [409, 'The private key is never given out.'],
   body_too_large: [413, 'The body is too large.'],
   unsupported_media_type: [415, 'The body has a type that this path does not take.'],
   misdirected_request: [421, 'The Host header and the TLS server name are not of one account.'],

@@ -3,31 +3,30 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
+import type { Custodian } from './custody/custodian.ts';
 import { openSeal } from './custody/master-key.ts';
 import type { Seal } from './custody/seal.ts';
 import { createSoftwareCustodian } from './custody/software.ts';
 import { Gateway } from './gateway/listener.ts';
 import type { GatewayCredentials } from './gateway/trust.ts';
-import { createGatewayCas, currentGatewayCertificate, openGatewayKey } from './issuing/gateway-ca.ts';
+import { openGatewayKey } from './issuing/gateway-ca.ts';
+import { completeGateways, renewGateways } from './issuing/gateway-renewal.ts';
+import { HeldKeys } from './issuing/held-keys.ts';
 import { Issuer } from './issuing/issuer.ts';
 import type { Log } from './log.ts';
 import { startOperator } from './operator/api.ts';
 import { Problem } from './problem.ts';
 import { KeyPool } from './provisioning/key-pool.ts';
 import type { Provisioning } from './provisioning/provisioning.ts';
-import { listAccounts, requireAccount } from './registry/accounts.ts';
-import { gatewayCasOf, gatewayCertificateOf, gatewayCertificatesDue } from './registry/gateway-cas.ts';
+import { gatewayCasOf, gatewayCertificateOf } from './registry/gateway-cas.ts';
 import { serverValue } from './registry/server-values.ts';
-import type { Account } from './registry/tables.ts';
 import { openRegistry, type Registry } from './registry/writer.ts';
 import { Secret } from './secret.ts';
 import { certificateToPem } from './x509/certificate.ts';
 import { encodePem } from './x509/pem.ts';
 
-/** How often gateway certificates are looked at, in milliseconds. */
+/** How often gateway certificates and keys to be destroyed are looked at, in milliseconds. */
 const renewalInterval = 60 * 60 * 1000;
-/** Gateway certificates that end within this time are looked at closely: more than a third of their life. */
-const renewalHorizon = 31 * 24 * 60 * 60 * 1000;
 
 /** A server that serves. Disposing of it ends it in order. */
 export interface Server extends AsyncDisposable {
@@ -57,9 +56,8 @@ export async function startServer(
   const seal = await openSealOf(config, registry);
   await settleWhatWasInterrupted(registry, log);
 
-  const custodian = createSoftwareCustodian(seal);
-  const custodians = new Map([[custodian.name, custodian]]);
-  const issuer = new Issuer({ registry, custodians, newKeysIn: custodian.name, clock });
+  const keys = openKeys(config, registry, seal, opened);
+  const issuer = new Issuer({ registry, keys, clock });
   const keyPool = opened.use(new KeyPool());
   const publicPort = () => config.gateway.publicPort ?? gateway.ports[0] ?? 0;
   const provisioning: Provisioning = {
@@ -70,10 +68,15 @@ export async function startServer(
     clock,
     gateway: { domain: config.gateway.domain, publicPort },
   };
-  const renew = async () => renewGatewayCertificates(provisioning, seal, log, await accountsInNeed(registry, clock()));
-  await completeAccounts(provisioning, seal, log);
+  const renew = () => renewGateways(issuer, seal, log);
+  const tend = async () => {
+    await renew();
+    await destroyCondemned(issuer, log);
+  };
+  await completeGateways(issuer, seal, log);
+  await destroyCondemned(issuer, log);
   const renewal = setInterval(() => {
-    renew().catch((error: unknown) => log.error({ err: error }, 'gateway certificates could not be looked at'));
+    tend().catch((error: unknown) => log.error({ err: error }, 'what is due could not be looked at'));
   }, renewalInterval).unref();
   opened.defer(() => clearInterval(renewal));
 
@@ -123,6 +126,20 @@ async function openSealOf({ dataDir, custody }: Config, registry: Registry): Pro
   );
 }
 
+/** The custodians that are configured, and our keys in them. */
+function openKeys(config: Config, registry: Registry, seal: Seal, opened: AsyncDisposableStack): HeldKeys {
+  const all: Custodian[] = [createSoftwareCustodian(seal)];
+  const custodians = new Map(all.map((custodian) => [custodian.name, opened.use(custodian)]));
+  return new HeldKeys({ registry, custodians, newKeysIn: config.custody.default });
+}
+
+/** Keys of deleted accounts whose custodian was away at the time. */
+async function destroyCondemned({ keys }: Issuer, log: Log): Promise<void> {
+  for (const { key, error } of await keys.destroyCondemned()) {
+    log.warn({ err: error, key: key.id, custodian: key.custodian }, 'a key could not be destroyed yet');
+  }
+}
+
 /** A server that was killed leaves what it was doing half done: what nobody was told of is undone. */
 async function settleWhatWasInterrupted(registry: Registry, log: Log): Promise<void> {
   const unready = await registry.write('removeUnreadyAccounts', {});
@@ -130,42 +147,6 @@ async function settleWhatWasInterrupted(registry: Registry, log: Log): Promise<v
   if (unready.length > 0 || abandoned > 0) {
     log.info({ accounts: unready.length, certificates: abandoned }, 'undid what a killed server had left half done');
   }
-}
-
-/** A server that was killed may have left an account without a standby gateway CA, or a certificate for all its hosts. */
-async function completeAccounts(provisioning: Provisioning, seal: Seal, log: Log): Promise<void> {
-  const accounts = await listAccounts(provisioning.registry.read);
-  for (const account of accounts) {
-    await createGatewayCas(provisioning.issuer, account).catch((error: unknown) => {
-      log.error({ err: error, account: account.name }, 'the standby gateway CA could not be made');
-    });
-  }
-  await renewGatewayCertificates(provisioning, seal, log, accounts);
-}
-
-/**
- * Sees to it that each account has the gateway certificate that it should have; one that cannot be made now is tried
- * again at the next look.
- */
-async function renewGatewayCertificates(
-  { issuer }: Provisioning,
-  seal: Seal,
-  log: Log,
-  accounts: readonly Account[],
-): Promise<void> {
-  for (const account of accounts) {
-    try {
-      await currentGatewayCertificate(issuer, seal, account);
-    } catch (error) {
-      log.error({ err: error, account: account.name }, 'the gateway certificate could not be renewed');
-    }
-  }
-}
-
-/** The accounts whose gateway certificate may be due. */
-async function accountsInNeed({ read }: Registry, now: number): Promise<Account[]> {
-  const due = await gatewayCertificatesDue(read, now + renewalHorizon);
-  return Promise.all(due.map(({ account_id }) => requireAccount(read, account_id)));
 }
 
 /** What TLS needs in process: the account's present gateway certificate, its CA, and its key opened. */

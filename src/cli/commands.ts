@@ -4,6 +4,7 @@ import { accountCommands } from './account-commands.ts';
 import { allowListCommands } from './allow-list-commands.ts';
 import type { Command } from './command.ts';
 import { credentialsCommands } from './credentials-commands.ts';
+import { custodyCommands } from './custody-commands.ts';
 import { demo } from './demo-command.ts';
 import { deviceCommands } from './device-commands.ts';
 import { fleetRootCommands } from './fleet-root-commands.ts';
@@ -22,4 +23,5 @@ export const commands: readonly Command[] = [
   ...refusalCommands,
   explain,
   ...upstreamCommands,
+  ...custodyCommands,
 ];

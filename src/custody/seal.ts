@@ -1,10 +1,10 @@
 // Secrets wrapped by the master key, so that they can lie in the registry whatever custodian holds the CAs' keys.
 
-import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 
-import { Problem } from '../problem.ts';
 import { Secret } from '../secret.ts';
+import { CustodyProblem } from './custodian.ts';
 
 /**
  * Seals and opens secrets. The context says what the secret is (`custody key <id>`) and is authenticated with it:
@@ -13,7 +13,7 @@ import { Secret } from '../secret.ts';
 export interface Seal {
   /** Gives an opaque value that only the same master key opens. `plain` is left as it is; wiping it is the caller's. */
   seal(plain: Uint8Array, context: string): Buffer;
-  /** Throws Problem('custody_unavailable') where the value is damaged, was sealed for another context or by another key. */
+  /** Throws CustodyProblem `corrupted` where the value is damaged, was sealed for another context or by another key. */
   open(sealed: Uint8Array, context: string): Secret;
 }
 
@@ -23,63 +23,148 @@ export const masterKeySize = 32;
 const keySize = 32;
 const nonceSize = 12;
 const tagSize = 16;
+const keyIdSize = 8;
 
-// A sealed value: version ‖ nonce ‖ wrapped data key ‖ its tag ‖ ciphertext ‖ its tag.
-const version = Buffer.of(1);
-const bodyStart = version.length + nonceSize + keySize + tagSize;
+// A sealed value: head ‖ nonce ‖ wrapped data key ‖ its tag ‖ ciphertext ‖ its tag. The head is the version and, since
+// version 2, the ID of the master key: which key opens a value is read from it and not tried out.
+const firstVersion = Buffer.of(1);
+const version = Buffer.of(2);
+const wrapSize = nonceSize + keySize + tagSize;
 
 // A data key encrypts one value only, so a constant nonce never meets the same key twice (NIST SP 800-38D §8.2).
 const onlyNonce = Buffer.alloc(nonceSize);
+
+/** A master key in use, and the head of every value that is sealed under it. */
+interface WrappingKey {
+  readonly key: KeyObject;
+  readonly head: Buffer;
+}
+
+/** The parts of a sealed value. */
+interface Parts {
+  readonly head: Uint8Array;
+  readonly wrap: Uint8Array;
+  readonly body: Uint8Array;
+}
 
 /**
  * A seal under this master key (32 octets): AES-256-GCM with a random data key for each value, itself wrapped by the
  * master key under a random nonce. Good for 2^32 values (NIST SP 800-38D §8.3).
  */
 export function createSeal(masterKey: Secret): Seal {
-  if (masterKey.reveal().length !== masterKeySize) throw new TypeError(`a master key has ${masterKeySize} octets`);
-  const wrappingKey = createSecretKey(masterKey.reveal());
-
-  return {
-    seal(plain, context) {
-      const dataKey = randomBytes(keySize);
-      const nonce = randomBytes(nonceSize);
-      const wrapped = encrypt(wrappingKey, nonce, context, dataKey);
-      const body = encrypt(dataKey, onlyNonce, context, plain);
-      dataKey.fill(0);
-      return Buffer.concat([version, nonce, wrapped, body]);
-    },
-
-    open(sealed, context) {
-      let dataKey: Buffer | undefined;
-      try {
-        if (sealed.length < bodyStart + tagSize || sealed[0] !== version[0]) throw new RangeError('no sealed value');
-        const nonce = sealed.subarray(version.length, version.length + nonceSize);
-        dataKey = decrypt(wrappingKey, nonce, context, sealed.subarray(version.length + nonceSize, bodyStart));
-        return new Secret(decrypt(dataKey, onlyNonce, context, sealed.subarray(bodyStart)));
-      } catch (cause) {
-        throw new Problem(
-          'custody_unavailable',
-          `The sealed ${context} does not open: it is damaged, or was sealed under another master key.`,
-          'Start the server with the master key and the registry that belong together.',
-          { cause },
-        );
-      } finally {
-        dataKey?.fill(0);
-      }
-    },
-  };
+  return new ChangeableSeal(masterKey);
 }
 
-function encrypt(key: KeyObject | Buffer, nonce: Uint8Array, context: string, plain: Uint8Array): Buffer {
+/**
+ * A seal whose master key can be replaced while it is in use. Keys that were replaced go on opening what somebody read
+ * before it was wrapped anew; nothing is sealed under them.
+ */
+export class ChangeableSeal implements Seal {
+  #newest: WrappingKey;
+  readonly #earlier: WrappingKey[] = [];
+
+  /** `masterKey` may be wiped afterwards. */
+  constructor(masterKey: Secret) {
+    this.#newest = wrappingKey(masterKey);
+  }
+
+  /** Seals under `masterKey` from now on, and opens under it too; it may be wiped afterwards. */
+  change(masterKey: Secret): void {
+    this.#earlier.push(this.#newest);
+    this.#newest = wrappingKey(masterKey);
+  }
+
+  /** Whether `masterKey` is the one that it seals under. */
+  isUnder(masterKey: Secret): boolean {
+    return this.#newest.head.equals(wrappingKey(masterKey).head);
+  }
+
+  seal(plain: Uint8Array, context: string): Buffer {
+    const dataKey = randomBytes(keySize);
+    const body = encrypt(dataKey, onlyNonce, Buffer.from(context), plain);
+    const sealed = Buffer.concat([wrap(this.#newest, dataKey, context), body]);
+    dataKey.fill(0);
+    return sealed;
+  }
+
+  open(sealed: Uint8Array, context: string): Secret {
+    return this.#unwrap(sealed, context, (dataKey, { body }) => {
+      return new Secret(decrypt(dataKey, onlyNonce, Buffer.from(context), body));
+    });
+  }
+
+  /**
+   * The same secret under the newest master key, without opening it: only its data key is wrapped anew. Null where it
+   * lies under the newest already, which has been proved then. Throws as `open` does, but for a damaged ciphertext.
+   */
+  rewrap(sealed: Uint8Array, context: string): Buffer | null {
+    return this.#unwrap(sealed, context, (dataKey, { head, body }) => {
+      return this.#newest.head.equals(head) ? null : Buffer.concat([wrap(this.#newest, dataKey, context), body]);
+    });
+  }
+
+  #unwrap<Result>(sealed: Uint8Array, context: string, use: (dataKey: Buffer, parts: Parts) => Result): Result {
+    let dataKey: Buffer | undefined;
+    try {
+      const parts = partsOf(sealed);
+      dataKey = unwrap([this.#newest, ...this.#earlier], parts, context);
+      return use(dataKey, parts);
+    } catch (cause) {
+      throw new CustodyProblem(
+        'corrupted',
+        `The sealed ${context} does not open: it is damaged, or was sealed under another master key.`,
+        'Start the server with the master key and the registry that belong together.',
+        { cause },
+      );
+    } finally {
+      dataKey?.fill(0);
+    }
+  }
+}
+
+function wrappingKey(masterKey: Secret): WrappingKey {
+  if (masterKey.reveal().length !== masterKeySize) throw new TypeError(`a master key has ${masterKeySize} octets`);
+  const id = createHmac('sha256', masterKey.reveal()).update('fleetroot: ID of a master key').digest();
+  return { key: createSecretKey(masterKey.reveal()), head: Buffer.concat([version, id.subarray(0, keyIdSize)]) };
+}
+
+function partsOf(sealed: Uint8Array): Parts {
+  const headSize = sealed[0] === firstVersion[0] ? firstVersion.length : version.length + keyIdSize;
+  const bodyAt = headSize + wrapSize;
+  if (sealed.length < bodyAt + tagSize) throw new RangeError('no sealed value');
+  return { head: sealed.subarray(0, headSize), wrap: sealed.subarray(headSize, bodyAt), body: sealed.subarray(bodyAt) };
+}
+
+function wrap({ key, head }: WrappingKey, dataKey: Buffer, context: string): Buffer {
+  const nonce = randomBytes(nonceSize);
+  return Buffer.concat([head, nonce, encrypt(key, nonce, Buffer.concat([head, Buffer.from(context)]), dataKey)]);
+}
+
+/** The data key of a value, which the caller wipes. Those of version 1 do not tell their master key. */
+function unwrap(keys: readonly WrappingKey[], { head, wrap: wrapped }: Parts, context: string): Buffer {
+  const old = firstVersion.equals(head);
+  const associated = old ? Buffer.from(context) : Buffer.concat([head, Buffer.from(context)]);
+  let failure: unknown = new RangeError('no sealed value, or none of these master keys');
+  for (const { key } of keys.filter((each) => old || each.head.equals(head))) {
+    try {
+      return decrypt(key, wrapped.subarray(0, nonceSize), associated, wrapped.subarray(nonceSize));
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+function encrypt(key: KeyObject | Buffer, nonce: Uint8Array, associated: Buffer, plain: Uint8Array): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: tagSize });
-  cipher.setAAD(Buffer.from(context, 'utf8'));
+  cipher.setAAD(associated);
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
 /** GCM is a stream mode: `update` gives the whole text, which counts only once `final` has checked the tag. */
-function decrypt(key: KeyObject | Buffer, nonce: Uint8Array, context: string, sealed: Uint8Array): Buffer {
+function decrypt(key: KeyObject | Buffer, nonce: Uint8Array, associated: Buffer, sealed: Uint8Array): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: tagSize });
-  decipher.setAAD(Buffer.from(context, 'utf8'));
+  decipher.setAAD(associated);
   decipher.setAuthTag(sealed.subarray(sealed.length - tagSize));
   const plain = decipher.update(sealed.subarray(0, sealed.length - tagSize));
   try {

@@ -1,12 +1,14 @@
 // The custodian of the embedded default: private keys sealed in the registry, unwrapped only to sign.
 
-import { createPrivateKey, generateKeyPair, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPair, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 
-import { Problem } from '../problem.ts';
-import type { CustodyKey, Custodian, KeyType, SigningAlgorithm } from './custodian.ts';
-import { fits } from './custodian.ts';
+import { Secret } from '../secret.ts';
+import type { Custodian, CustodyKey, KeyRequest, KeyType, NewKey, SigningAlgorithm } from './custodian.ts';
+import { CustodyProblem, fits } from './custodian.ts';
+import { keyContext } from './key-context.ts';
+import { keyTypeOf } from './key-type.ts';
 import type { Seal } from './seal.ts';
 
 /** A signature that was asked for and not yet made. */
@@ -47,12 +49,15 @@ export function createSoftwareCustodian(seal: Seal): Custodian {
   return {
     name: 'software',
 
-    async create({ id, keyType }) {
-      const { publicKey, privateKey } = await generate(keyType);
-      const remembered = seal.seal(privateKey, contextOf(id));
-      privateKey.fill(0);
-      return { publicKey, remembered };
+    async create(request) {
+      const { publicKey, privateKey } = await generate(request.keyType);
+      using secret = new Secret(privateKey);
+      return { publicKey, remembered: seal.seal(secret.reveal(), keyContext(request)) };
     },
+
+    import: async (request, privateKey) => takeIn(seal, request, privateKey),
+
+    publicKey: async (key) => publicKeyOf(unwrap(seal, key)),
 
     sign(key, algorithm, data) {
       return new Promise((resolve, reject) => {
@@ -62,9 +67,41 @@ export function createSoftwareCustodian(seal: Seal): Custodian {
       });
     },
 
+    async export(key) {
+      if (!key.exportable) {
+        throw new CustodyProblem('not_exportable', `Key ${key.id} was made never to be given out.`);
+      }
+      return seal.open(key.remembered, keyContext(key));
+    },
+
     // Nothing of the key is held here: it ends with the sealed value, when the caller forgets that.
     async destroy() {},
+
+    // The seal was proved at the start, and nothing can take it away.
+    async check() {},
+
+    async [Symbol.asyncDispose]() {},
   };
+}
+
+function takeIn(seal: Seal, request: KeyRequest, privateKey: Secret): NewKey {
+  const key = readPrivateKey(privateKey);
+  if (key === null || keyTypeOf(key) !== request.keyType) {
+    throw new TypeError(`this is no ${request.keyType} private key in PKCS#8`);
+  }
+  return { publicKey: publicKeyOf(key), remembered: seal.seal(privateKey.reveal(), keyContext(request)) };
+}
+
+function publicKeyOf(key: KeyObject): Buffer {
+  return createPublicKey(key).export({ type: 'spki', format: 'der' });
+}
+
+function readPrivateKey(pkcs8: Secret): KeyObject | null {
+  try {
+    return createPrivateKey({ key: pkcs8.reveal(), format: 'der', type: 'pkcs8' });
+  } catch {
+    return null;
+  }
 }
 
 /** Makes the signatures that wait for one key, unwrapping it once. */
@@ -87,16 +124,10 @@ async function signature(key: KeyObject, algorithm: SigningAlgorithm, data: Uint
 }
 
 function unwrap(seal: Seal, key: CustodyKey): KeyObject {
-  using opened = seal.open(key.remembered, contextOf(key.id));
-  try {
-    return createPrivateKey({ key: opened.reveal(), format: 'der', type: 'pkcs8' });
-  } catch (cause) {
-    throw new Problem('custody_unavailable', `The sealed key ${key.id} is no private key.`, null, { cause });
-  }
-}
-
-function contextOf(id: string): string {
-  return `custody key ${id}`;
+  using opened = seal.open(key.remembered, keyContext(key));
+  const privateKey = readPrivateKey(opened);
+  if (privateKey !== null) return privateKey;
+  throw new CustodyProblem('corrupted', `The sealed key ${key.id} is no private key.`);
 }
 
 const encodings = {

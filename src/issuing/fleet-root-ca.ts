@@ -6,8 +6,12 @@ import type { Issuer } from './issuer.ts';
 import { makeCa } from './new-ca.ts';
 
 /** Makes a Fleet Root CA. Throws Problem('provisioning_not_offered') for a production account, Problem('name_taken'). */
-export async function createFleetRootCa(issuer: Issuer, account: Account, name = 'generated'): Promise<FleetRootCa> {
-  const { id, key, certificate } = await makeCa(issuer, account, 'fleet_root_ca');
+export async function createFleetRootCa(
+  issuer: Issuer,
+  account: Account,
+  { name = 'generated', exportable }: { name?: string; exportable?: boolean | undefined } = {},
+): Promise<FleetRootCa> {
+  const { id, key, certificate } = await makeCa(issuer, account, 'fleet_root_ca', { exportable });
   return issuer.registry.write('addFleetRootCa', {
     ca: {
       id,

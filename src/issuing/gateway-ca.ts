@@ -18,11 +18,15 @@ import { readSigningCa } from './signing-ca.ts';
  * Makes the account's active gateway CA and the one on standby, each with a key of its own; where a power cut has left
  * one of them out, that one.
  */
-export async function createGatewayCas(issuer: Issuer, account: Account): Promise<void> {
+export async function createGatewayCas(
+  issuer: Issuer,
+  account: Account,
+  options: { exportable?: boolean | undefined } = {},
+): Promise<void> {
   const there = await gatewayCasOf(issuer.registry.read, account.id);
   for (const state of ['active', 'standby'] as const) {
     if (there.some((ca) => ca.state === state)) continue;
-    await recordGatewayCa(issuer, account, await makeCa(issuer, account, 'gateway_ca'), state);
+    await recordGatewayCa(issuer, account, await makeCa(issuer, account, 'gateway_ca', options), state);
   }
 }
 
@@ -71,7 +75,7 @@ async function makeGatewayCertificate(
     account_id: account.id,
     gateway_ca_id: gatewayCa.id,
     certificate,
-    sealed_key: seal.seal(pair.privateKey.reveal(), contextOf(id)),
+    sealed_key: seal.seal(pair.privateKey.reveal(), gatewayKeyContext(id)),
     hosts: JSON.stringify(hosts),
     not_after: parseCertificate(certificate).notAfter,
   };
@@ -105,7 +109,7 @@ export function gatewayCertificateDue({ created_at, not_after }: GatewayCertific
 
 /** The private key of a gateway certificate, PKCS#8. Throws Problem('custody_unavailable'). */
 export function openGatewayKey(seal: Seal, { id, sealed_key }: GatewayCertificate): Secret {
-  return seal.open(sealed_key, contextOf(id));
+  return seal.open(sealed_key, gatewayKeyContext(id));
 }
 
 /**
@@ -119,7 +123,9 @@ export async function switchGatewayCa(
 ): Promise<{ active: GatewayCa; standby: GatewayCa }> {
   const next = await gatewayCaIn(issuer, account, 'standby');
   const certificate = await makeGatewayCertificate(issuer, seal, account, next);
-  const made = await makeCa(issuer, account, 'gateway_ca');
+  // An account whose keys are never to be given out has none later either.
+  const { key } = await readSigningCa(issuer.registry.read, next);
+  const made = await makeCa(issuer, account, 'gateway_ca', { exportable: key.exportable === 0 ? false : undefined });
   const { active } = await issuer.registry.write('switchGatewayCa', { account_id: account.id });
   await issuer.registry.write('recordGatewayCertificate', certificate);
   return { active, standby: await recordGatewayCa(issuer, account, made, 'standby') };
@@ -135,6 +141,7 @@ async function hostNames(issuer: Issuer, account: Account): Promise<string[]> {
   return (await hostsOf(issuer.registry.read, account.id)).map(({ host }) => host);
 }
 
-function contextOf(id: string): string {
+/** What the key of a gateway certificate is called in the seal. */
+export function gatewayKeyContext(id: string): string {
   return `key of gateway certificate ${id}`;
 }

@@ -2,13 +2,12 @@
 
 import { hash, randomUUID } from 'node:crypto';
 
-import type { CustodyKey, Custodian, KeyType } from '../custody/custodian.ts';
-import { Problem } from '../problem.ts';
+import { CustodyProblem } from '../custody/custodian.ts';
 import type { Intention } from '../registry/certificates.ts';
-import type { Account, KeyPurpose, KeyRow } from '../registry/tables.ts';
+import type { KeyRow } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 import { parseCertificate, verifySignature } from '../x509/certificate.ts';
-import { parsePublicKey } from '../x509/key.ts';
+import { detached, type HeldKeys, type KeyCare } from './held-keys.ts';
 import { lint } from './lint.ts';
 import { type IssuanceRequest, type Plan, planOf } from './request.ts';
 import { encodeCertificate, encodeTbsCertificate } from './tbs-certificate.ts';
@@ -58,34 +57,22 @@ class Token implements Prepared {
 /** Of the signatures for devices by one key the first and then one in so many is verified. */
 const verifiedOneIn = 256;
 
-/** What signs: the registry, the custodians of the keys, and the rule that what they sign was linted and recorded. */
+/** What signs: the registry, the keys of ours, and the rule that what they sign was linted and recorded. */
 export class Issuer {
   readonly registry: Registry;
   readonly clock: () => number;
-  readonly #custodians: ReadonlyMap<string, Custodian>;
-  readonly #newKeysIn: Custodian;
+  /** Our keys, for whatever is done with them but signing. */
+  readonly keys: KeyCare;
+  readonly #keys: HeldKeys;
   readonly #recording: Recording;
   /** How many device certificates each key has signed since the start, by the key's ID. */
   readonly #signed = new Map<string, number>();
 
-  /** `newKeysIn` names the custodian that new keys are made in; those of earlier keys must be there too. */
-  constructor({
-    registry,
-    custodians,
-    newKeysIn,
-    clock,
-  }: {
-    registry: Registry;
-    custodians: ReadonlyMap<string, Custodian>;
-    newKeysIn: string;
-    clock: () => number;
-  }) {
-    const custodian = custodians.get(newKeysIn);
-    if (custodian === undefined) throw new TypeError(`there is no custodian ${newKeysIn}`);
+  constructor({ registry, keys, clock }: { registry: Registry; keys: HeldKeys; clock: () => number }) {
     this.registry = registry;
     this.clock = clock;
-    this.#custodians = custodians;
-    this.#newKeysIn = custodian;
+    this.keys = keys;
+    this.#keys = keys;
     this.#recording = {
       intend: (certificate) => registry.write('intendCertificate', { certificate }),
       complete: (signed) => registry.write('completeCertificate', signed),
@@ -148,12 +135,12 @@ export class Issuer {
    * lets nobody in: one device has a certificate that its gateway refuses, until it is reprovisioned.
    */
   async #sign({ tbs, plan: { algorithm, issuer, key, profile } }: Linted): Promise<Buffer> {
-    const signature = await this.#custodianOf(key).sign(custodyKey(key), algorithm, tbs);
+    const signature = await this.#keys.sign(key, algorithm, tbs);
     const der = encodeCertificate(tbs, algorithm, signature);
     if (profile.name !== 'device' || this.#isVerified(key)) {
       const certificate = parseCertificate(der);
       const right = verifySignature(certificate, (issuer?.certificate ?? certificate).publicKey);
-      if (!right) throw new Problem('custody_unavailable', `Custody has made a wrong signature with key ${key.id}.`);
+      if (!right) throw new CustodyProblem('corrupted', `Custody has made a wrong signature with key ${key.id}.`);
     }
     return der;
   }
@@ -163,57 +150,6 @@ export class Issuer {
     this.#signed.set(id, before + 1);
     return before % verifiedOneIn === 0;
   }
-
-  /**
-   * Makes a key in custody and records it. Throws Problem('provisioning_not_offered') for a key that a production
-   * account must not hold, and Problem('custody_unavailable').
-   */
-  async createKey({
-    account,
-    purpose,
-    keyType,
-  }: {
-    account: Account;
-    purpose: KeyPurpose;
-    keyType: KeyType;
-  }): Promise<KeyRow> {
-    if (account.kind !== 'test' && purpose !== 'gateway-ca') throw new Problem('provisioning_not_offered');
-    const id = randomUUID();
-    const { publicKey, remembered } = await this.#newKeysIn.create({ id, keyType });
-    return this.registry.write('recordKey', {
-      key: {
-        id,
-        account_id: account.id,
-        purpose,
-        custodian: this.#newKeysIn.name,
-        key_type: keyType,
-        public_key: detached(publicKey),
-        public_key_sha256: parsePublicKey(publicKey).sha256,
-        remembered: detached(remembered),
-      },
-    });
-  }
-
-  /** Destroys a key in custody; that it was held stays recorded. A key that is destroyed already is left as it is. */
-  async destroyKey(key: KeyRow): Promise<void> {
-    if (key.remembered === null) return;
-    await this.#custodianOf(key).destroy(custodyKey(key));
-    await this.registry.write('forgetKey', { key_id: key.id });
-  }
-
-  #custodianOf(key: KeyRow): Custodian {
-    const custodian = this.#custodians.get(key.custodian);
-    if (custodian !== undefined) return custodian;
-    throw new Problem(
-      'custody_unavailable',
-      `Key ${key.id} is in the custodian ${key.custodian}, which is not configured.`,
-    );
-  }
-}
-
-function custodyKey(key: KeyRow): CustodyKey {
-  if (key.remembered === null) throw new Problem('custody_unavailable', `Key ${key.id} has been destroyed.`);
-  return { id: key.id, keyType: key.key_type as KeyType, publicKey: key.public_key, remembered: key.remembered };
 }
 
 /**
@@ -224,12 +160,4 @@ function randomSerial(): Buffer {
   const serial = Buffer.from(randomUUID().replaceAll('-', ''), 'hex');
   serial[0] = (serial[0]! & 0x3f) | 0x40;
   return serial;
-}
-
-/**
- * A copy with memory of its own. What goes to the registry is sent to another thread with all the memory that it is a
- * part of, and small buffers share theirs; and who has this one cannot change the bytes that were linted.
- */
-function detached(bytes: Buffer): Buffer {
-  return Buffer.from(new Uint8Array(bytes).buffer);
 }

@@ -12,10 +12,23 @@ import type { SigningCa } from './signing-ca.ts';
 /** A CA that has been made and is to be recorded under this ID, which is in its subject too. */
 export type NewCa = SigningCa & { readonly id: string };
 
-/** Makes a P-256 key and a CA of it. Throws as Issuer's createKey, prepare and issue do. */
-export async function makeCa(issuer: Issuer, account: Account, profile: CaRequest['profile']): Promise<NewCa> {
+/**
+ * Makes a P-256 key and a CA of it. `exportable` as HeldKeys.create takes it. Throws as HeldKeys.create, Issuer.prepare
+ * and Issuer.issue do.
+ */
+export async function makeCa(
+  issuer: Issuer,
+  account: Account,
+  profile: CaRequest['profile'],
+  { exportable }: { exportable?: boolean | undefined } = {},
+): Promise<NewCa> {
   const id = randomUUID();
-  const key = await issuer.createKey({ account, purpose: profiles[profile].signedBy, keyType: 'p256' });
+  const key = await issuer.keys.create({
+    account,
+    purpose: profiles[profile].signedBy,
+    keyType: 'p256',
+    ...(exportable !== undefined && { exportable }),
+  });
   const certificate = await issuer.issue(issuer.prepare({ profile, account, key, id }));
   return { id, key, certificate: parseCertificate(certificate) };
 }

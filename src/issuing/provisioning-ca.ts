@@ -8,8 +8,12 @@ import { makeCa } from './new-ca.ts';
 import { readSigningCa } from './signing-ca.ts';
 
 /** Makes the account's provisioning CA. Throws Problem('provisioning_not_offered') for a production account. */
-export async function createProvisioningCa(issuer: Issuer, account: Account): Promise<ProvisioningCa> {
-  const { id, key, certificate } = await makeCa(issuer, account, 'provisioning_ca');
+export async function createProvisioningCa(
+  issuer: Issuer,
+  account: Account,
+  options: { exportable?: boolean | undefined } = {},
+): Promise<ProvisioningCa> {
+  const { id, key, certificate } = await makeCa(issuer, account, 'provisioning_ca', options);
   return issuer.registry.write('recordProvisioningCa', {
     id,
     account_id: account.id,

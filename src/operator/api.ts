@@ -9,6 +9,7 @@ import type { Provisioning } from '../provisioning/provisioning.ts';
 import { accountRoutes } from './account-routes.ts';
 import { allowListRoutes } from './allow-list-routes.ts';
 import { credentialsRoutes } from './credentials-routes.ts';
+import { type Custody, custodyRoutes } from './custody-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { fileRoutes } from './file-routes.ts';
 import { fleetRootRoutes } from './fleet-root-routes.ts';
@@ -23,6 +24,7 @@ export interface OperatorOptions {
   /** Loopback TCP port; 0 for a free one. */
   readonly port: number;
   readonly provisioning: Provisioning;
+  readonly custody: Custody;
   readonly log: Log;
   /** Whether the server serves devices. */
   readonly ready: () => Promise<boolean>;
@@ -49,6 +51,7 @@ export async function startOperator({
   socketPath,
   port,
   provisioning,
+  custody,
   log,
   ready,
 }: OperatorOptions): Promise<Operator> {
@@ -62,7 +65,7 @@ export async function startOperator({
       'Choose another with --operator-port.',
     );
   });
-  const api = opened.adopt(openApi(provisioning, log), close);
+  const api = opened.adopt(openApi(provisioning, custody, log), close);
   opened.use(await listenOnSocket(api, socketPath));
   const all = opened.move();
   return {
@@ -71,7 +74,7 @@ export async function startOperator({
   };
 }
 
-function openApi(provisioning: Provisioning, log: Log): FastifyInstance {
+function openApi(provisioning: Provisioning, custody: Custody, log: Log): FastifyInstance {
   const app = openServer(log);
   app.addHook('onResponse', async ({ method, url }, reply) => {
     if (method !== 'GET') log.info({ method, url, status: reply.statusCode }, 'operator call');
@@ -86,6 +89,7 @@ function openApi(provisioning: Provisioning, log: Log): FastifyInstance {
       allowListRoutes(api, provisioning);
       refusalRoutes(api, provisioning);
       upstreamRoutes(api, provisioning);
+      custodyRoutes(api, custody);
     },
     { prefix: '/api/v1' },
   );

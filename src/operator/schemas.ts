@@ -215,6 +215,11 @@ export const DeviceDetailsSchema = Type.Object({
 export const AllowedDeviceSchema = Type.Object({ device_id: Type.String() });
 export const ImportedSchema = Type.Object({ added: Type.Integer(), already: Type.Integer() });
 export const RemovedSchema = Type.Object({ removed: Type.Integer() });
+export const RotatedSchema = Type.Object({
+  values: Type.Integer({ description: 'Sealed values under the new master key: all there are.' }),
+  place: Type.String({ description: 'Where the new master key is.' }),
+  setting: nullable(Type.String({ description: 'The setting that is to take the place of the one before it.' })),
+});
 export const DistrustedKeySchema = Type.Object({ public_key_sha256: sha256 });
 
 export const UpstreamSchema = Type.Object({
@@ -273,6 +278,7 @@ export type CertificateJson = Static<typeof CertificateSchema>;
 export type AllowedDeviceJson = Static<typeof AllowedDeviceSchema>;
 export type ImportedJson = Static<typeof ImportedSchema>;
 export type RemovedJson = Static<typeof RemovedSchema>;
+export type RotatedJson = Static<typeof RotatedSchema>;
 export type DistrustedKeyJson = Static<typeof DistrustedKeySchema>;
 export type UpstreamJson = Static<typeof UpstreamSchema>;
 export type RefusalJson = Static<typeof RefusalSchema>;

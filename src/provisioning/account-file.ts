@@ -8,7 +8,8 @@ import type { Provisioning } from './provisioning.ts';
 
 const largest = 1024 * 1024;
 
-const contextOf = (account_id: string, entry: string): string => `account-file:${account_id}:${entry}`;
+/** What a file is called in the seal. */
+export const accountFileContext = (account_id: string, entry: string): string => `account-file:${account_id}:${entry}`;
 
 /** Keeps a file for credentials.zip under its entry name. Throws `invalid_request`. */
 export async function setAccountFile(
@@ -29,7 +30,7 @@ export async function setAccountFile(
   }
   if (content.length > largest) throw new Problem('body_too_large', `${entry} is larger than 1 MiB.`);
   const written = entry.endsWith('.url') ? Buffer.from(trimUrl(content)) : content;
-  const sealed_content = seal.seal(written, contextOf(account.id, entry));
+  const sealed_content = seal.seal(written, accountFileContext(account.id, entry));
   await registry.write('setAccountFile', { account_id: account.id, entry, sealed_content });
 }
 
@@ -40,7 +41,7 @@ export async function openAccountFiles(
 ): Promise<Map<string, Uint8Array>> {
   const files = await accountFilesOf(registry.read, account.id);
   return new Map(
-    files.map(({ entry, sealed_content }) => [entry, seal.open(sealed_content, contextOf(account.id, entry)).reveal()]),
+    files.map(({ entry, sealed_content }) => [entry, seal.open(sealed_content, accountFileContext(account.id, entry)).reveal()]),
   );
 }
 

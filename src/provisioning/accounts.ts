@@ -5,7 +5,6 @@ import { createFleetRootCa } from '../issuing/fleet-root-ca.ts';
 import { createGatewayCas, currentGatewayCertificate } from '../issuing/gateway-ca.ts';
 import { createProvisioningCa } from '../issuing/provisioning-ca.ts';
 import { Problem } from '../problem.ts';
-import { keysOf } from '../registry/keys.ts';
 import type { Account, AccountKind, AdmissionPolicy, RekeyPolicy } from '../registry/tables.ts';
 import { checkPattern } from './device-id.ts';
 import { canonicalHost } from './host.ts';
@@ -29,13 +28,21 @@ export interface Policy {
   namespace?: string;
 }
 
+/** What an account is made of. */
+export interface NewAccount extends Policy {
+  name: string;
+  kind: AccountKind;
+  /** Whether the private keys of its CAs may be given out, ever; left out, as their custodian has it. */
+  exportable?: boolean | undefined;
+}
+
 /**
  * Makes an account: its gateway CAs and gateway certificate and, for a test account, a generated Fleet Root CA and a
  * provisioning CA. Throws `invalid_request`, `name_taken`, or `custody_unavailable`; then nothing of it is left.
  */
 export async function createAccount(
   { registry, issuer, seal, gateway }: Provisioning,
-  { name, kind, ...policy }: { name: string; kind: AccountKind } & Policy,
+  { name, kind, exportable, ...policy }: NewAccount,
 ): Promise<Account> {
   checkName(name);
   checkPolicy(kind, policy);
@@ -55,24 +62,28 @@ export async function createAccount(
     host: `${id}.${gateway.domain}`,
   });
   try {
-    await createGatewayCas(issuer, account);
+    const keys = { exportable };
+    await createGatewayCas(issuer, account, keys);
     await currentGatewayCertificate(issuer, seal, account);
     if (kind === 'test') {
-      await createFleetRootCa(issuer, account);
-      await createProvisioningCa(issuer, account);
+      await createFleetRootCa(issuer, account, keys);
+      await createProvisioningCa(issuer, account, keys);
     }
     return await registry.write('readyAccount', { account_id: id });
   } catch (error) {
     await registry.write('removeAccount', { account_id: id });
+    await issuer.keys.destroyCondemned();
     throw error;
   }
 }
 
-/** Ends an account with all that is in it; its keys are destroyed, their public halves remembered. */
+/**
+ * Ends an account with all that is in it; its keys are destroyed, their public halves remembered. Keys whose custodian is
+ * away are never used again, and destroyed when it is back.
+ */
 export async function deleteAccount({ registry, issuer }: Provisioning, account: Account): Promise<void> {
-  const keys = await keysOf(registry.read, account.id);
   await registry.write('removeAccount', { account_id: account.id });
-  for (const key of keys) await issuer.destroyKey(key);
+  await issuer.keys.destroyCondemned();
 }
 
 /** Changes the policy of an account. Throws `invalid_request`. */

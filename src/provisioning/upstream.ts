@@ -27,12 +27,13 @@ export interface UpstreamSettings {
   readonly timeout_ms?: number;
 }
 
-const contextOf = ({ account_id, prefix }: Pick<Upstream, 'account_id' | 'prefix'>): string =>
+/** What the key of a back end's client certificate is called in the seal. */
+export const upstreamKeyContext = ({ account_id, prefix }: Pick<Upstream, 'account_id' | 'prefix'>): string =>
   `upstream:${account_id}:${prefix}`;
 
 /** Opens the key of a back end's client certificate (PEM). The caller wipes it. */
 export function openUpstreamKey(seal: Seal, upstream: Upstream): Secret {
-  return seal.open(upstream.sealed_key ?? Buffer.alloc(0), contextOf(upstream));
+  return seal.open(upstream.sealed_key ?? Buffer.alloc(0), upstreamKeyContext(upstream));
 }
 
 /** Sets the back end of a prefix. Throws `invalid_request`. */
@@ -92,7 +93,7 @@ function shape(seal: Seal, account: Account, settings: UpstreamSettings): Upstre
   if (!(Number.isInteger(timeout_ms) && timeout_ms >= 1 && timeout_ms <= 3_600_000)) {
     throw new Problem('invalid_request', 'The time-out of a back end is to be from 1 ms to an hour.');
   }
-  const sealed_key = key === null ? null : seal.seal(Buffer.from(key), contextOf(named));
+  const sealed_key = key === null ? null : seal.seal(Buffer.from(key), upstreamKeyContext(named));
   return { ...named, url: settings.url, rewrite, ca, certificate, sealed_key, host, timeout_ms };
 }
 

@@ -68,6 +68,8 @@ const owned = [
   'certificates',
   'devices',
   'provisioning_keys',
+  'narrowings',
+  'trust_sets',
   'distrusted_keys',
   'fleet_root_certificates',
   'fleet_root_cas',
@@ -77,13 +79,17 @@ const owned = [
   'account_hosts',
 ] as const satisfies (keyof Tables)[];
 
-/** Removes an account with every row of it; of its keys stays that they were held here. Throws `not_found`. */
+/**
+ * Removes an account with every row of it. Of its keys stays that they were held here, and what their custodians need to
+ * destroy them. Throws `not_found`.
+ */
 export async function removeAccount(tx: Tx, { account_id }: { account_id: string }): Promise<Account> {
   const account = await requireAccount(tx.db, account_id);
   await tx.db
     .updateTable('keys')
-    .set((set) => ({ remembered: null, destroyed_at: set.fn.coalesce('destroyed_at', set.val(tx.now)) }))
+    .set({ destroyed_at: tx.now })
     .where('account_id', '=', account_id)
+    .where('destroyed_at', 'is', null)
     .execute();
   // A self-reference that would otherwise forbid some order of rows within one statement.
   await tx.db.updateTable('fleet_root_cas').set({ successor_id: null }).where('account_id', '=', account_id).execute();

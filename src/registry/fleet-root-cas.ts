@@ -5,7 +5,8 @@ import { requireAccount } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
 import { heldKeys } from './keys.ts';
 import { provisioningCaOf } from './provisioning-cas.ts';
-import type { DistrustedKey, FleetRootCa, FleetRootCertificate, ProvisioningCa } from './tables.ts';
+import type { DistrustedKey, FleetRootCa, FleetRootCertificate, Narrowing, ProvisioningCa } from './tables.ts';
+import { recordNarrowing } from './trust-sets.ts';
 
 /** A certificate of a Fleet Root CA or of an intermediate under it, before it is said where it belongs. */
 export type NewFleetRootCertificate = Omit<FleetRootCertificate, 'account_id' | 'fleet_root_ca_id' | 'added_at'>;
@@ -98,16 +99,27 @@ async function refuseAnchorOfAnother(db: Db, account_id: string, fleet_root_ca_i
   if (other) throw new Problem('conflict', 'The certificate is that of another Fleet Root CA of the account.');
 }
 
-/** Sets whether a Fleet Root CA takes newcomers, only those known, or nobody. Throws `not_found`. */
+/**
+ * Sets whether a Fleet Root CA takes newcomers, only those known, or nobody; `narrowing` is recorded with it, where the
+ * owner signs whom the account trusts. Throws `not_found`.
+ */
 export async function setFleetRootState(
   tx: Tx,
   {
     account_id,
     fleet_root_ca_id,
     state,
-  }: { account_id: string; fleet_root_ca_id: string; state: FleetRootCa['state'] },
+    narrowing,
+  }: {
+    account_id: string;
+    fleet_root_ca_id: string;
+    state: FleetRootCa['state'];
+    narrowing?: Omit<Narrowing, 'account_id'> | null;
+  },
 ): Promise<FleetRootCa> {
-  return changeFleetRootCa(tx, account_id, fleet_root_ca_id, { state });
+  const changed = await changeFleetRootCa(tx, account_id, fleet_root_ca_id, { state });
+  if (narrowing) await recordNarrowing(tx, { ...narrowing, account_id });
+  return changed;
 }
 
 /** Lets the devices of the old Fleet Root CA come back under the new one. Throws `not_found`, or `conflict` for itself. */
@@ -138,13 +150,20 @@ async function changeFleetRootCa(
   return changed;
 }
 
-/** Shuts a public key out of every path of the account. Again is fine. Throws `not_found` without the account. */
-export async function distrustKey(tx: Tx, key: Omit<DistrustedKey, 'added_at'>): Promise<void> {
+/**
+ * Shuts a public key out of every path of the account. Again is fine. `narrowing` as in `setFleetRootState`.
+ * Throws `not_found` without the account.
+ */
+export async function distrustKey(
+  tx: Tx,
+  { narrowing, ...key }: Omit<DistrustedKey, 'added_at'> & { narrowing?: Omit<Narrowing, 'account_id'> | null },
+): Promise<void> {
   await tx.db
     .insertInto('distrusted_keys')
     .values({ ...key, added_at: tx.now })
     .onConflict((conflict) => conflict.columns(['account_id', 'public_key_sha256']).doNothing())
     .execute();
+  if (narrowing) await recordNarrowing(tx, { ...narrowing, account_id: key.account_id });
   tx.changed({ kind: 'trust', account_id: key.account_id });
 }
 

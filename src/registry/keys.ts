@@ -1,31 +1,85 @@
 // Keys that custody holds or has held: what a custodian needs to sign with one, and that it was ever ours.
 
+import { randomUUID } from 'node:crypto';
+
 import { Problem } from '../problem.ts';
 import { type Db, prepared, type Tx } from './database.ts';
-import type { KeyRow } from './tables.ts';
+import type { KeyEvent, KeyEventKind, KeyRow } from './tables.ts';
+
+/** What is recorded of a key that a custodian has made. */
+export type NewKeyRow = Omit<KeyRow, 'created_at' | 'destroyed_at' | 'erased_at'>;
+
+/** Where a key lies: its custodian, what that one remembers, and whether it gives the key out. */
+export type KeyPlace = Pick<KeyRow, 'custodian' | 'remembered' | 'exportable'>;
 
 /** Records a key that a custodian has made. */
-export async function recordKey(
-  tx: Tx,
-  { key }: { key: Omit<KeyRow, 'created_at' | 'destroyed_at'> },
-): Promise<KeyRow> {
-  return tx.db
+export async function recordKey(tx: Tx, { key }: { key: NewKeyRow }): Promise<KeyRow> {
+  const recorded = await tx.db
     .insertInto('keys')
-    .values({ ...key, created_at: tx.now, destroyed_at: null })
+    .values({ ...key, created_at: tx.now, destroyed_at: null, erased_at: null })
     .returningAll()
     .executeTakeFirstOrThrow();
+  await recordEvent(tx, recorded, 'created');
+  return recorded;
 }
 
 /** Forgets what it takes to use a key; that it was held here stays. Forgetting it again is fine. Throws `not_found`. */
 export async function forgetKey(tx: Tx, { key_id }: { key_id: string }): Promise<KeyRow> {
-  const forgotten = await tx.db
-    .updateTable('keys')
-    .set((set) => ({ remembered: null, destroyed_at: set.fn.coalesce('destroyed_at', set.val(tx.now)) }))
-    .where('id', '=', key_id)
-    .returningAll()
-    .executeTakeFirst();
-  if (!forgotten) throw new Problem('not_found', `There is no key ${key_id}.`);
+  const before = await requireKey(tx.db, key_id);
+  const forgotten = await change(tx, key_id, { remembered: null, destroyed_at: before.destroyed_at ?? tx.now });
+  if (before.remembered !== null) await recordEvent(tx, forgotten, 'destroyed');
   return forgotten;
+}
+
+/**
+ * Puts a key into another place: that of another custodian, or back after it was erased. `from` is the place that whoever
+ * calls has seen; throws `conflict` where the key is in another by now.
+ */
+export async function placeKey(
+  tx: Tx,
+  { key_id, from, to, event }: { key_id: string; from: KeyPlace; to: KeyPlace; event: 'moved' | 'imported' },
+): Promise<KeyRow> {
+  requireSamePlace(await requireKey(tx.db, key_id), from);
+  const placed = await change(tx, key_id, { ...to, erased_at: null });
+  await recordEvent(tx, placed, event);
+  return placed;
+}
+
+/** Forgets a key here that lies outside from now on. Throws `conflict` where it is not where `from` says. */
+export async function eraseKey(tx: Tx, { key_id, from }: { key_id: string; from: KeyPlace }): Promise<KeyRow> {
+  requireSamePlace(await requireKey(tx.db, key_id), from);
+  const erased = await change(tx, key_id, { remembered: null, erased_at: tx.now });
+  await recordEvent(tx, erased, 'erased');
+  return erased;
+}
+
+/** Records that a key is given out, before it is. */
+export async function recordKeyExport(tx: Tx, { key_id }: { key_id: string }): Promise<void> {
+  await recordEvent(tx, await requireKey(tx.db, key_id), 'exported');
+}
+
+async function change(
+  tx: Tx,
+  key_id: string,
+  to: Partial<KeyPlace & Pick<KeyRow, 'destroyed_at' | 'erased_at'>>,
+): Promise<KeyRow> {
+  return tx.db.updateTable('keys').set(to).where('id', '=', key_id).returningAll().executeTakeFirstOrThrow();
+}
+
+function requireSamePlace(key: KeyRow, from: KeyPlace): void {
+  const same =
+    key.custodian === from.custodian &&
+    key.destroyed_at === null &&
+    Buffer.compare(key.remembered ?? Buffer.alloc(0), from.remembered ?? Buffer.alloc(0)) === 0;
+  if (!same) throw new Problem('conflict', `Key ${key.id} has been moved, erased or destroyed meanwhile.`);
+}
+
+async function recordEvent(tx: Tx, key: KeyRow, event: KeyEventKind): Promise<void> {
+  const { id: key_id, account_id, custodian } = key;
+  await tx.db
+    .insertInto('key_events')
+    .values({ id: randomUUID(), key_id, account_id, at: tx.now, event, custodian })
+    .execute();
 }
 
 const byId = prepared((db, given: { key_id: string }) =>
@@ -38,6 +92,13 @@ export async function keyById(db: Db, key_id: string): Promise<KeyRow | undefine
   return key;
 }
 
+/** One key, by its ID. Throws `not_found`. */
+export async function requireKey(db: Db, key_id: string): Promise<KeyRow> {
+  const key = await keyById(db, key_id);
+  if (!key) throw new Problem('not_found', `There is no key ${key_id}.`, '`custody list` shows the keys.');
+  return key;
+}
+
 /** The keys of an account, destroyed ones too. */
 export async function keysOf(db: Db, account_id: string): Promise<KeyRow[]> {
   return db
@@ -47,6 +108,36 @@ export async function keysOf(db: Db, account_id: string): Promise<KeyRow[]> {
     .orderBy('created_at')
     .orderBy('id')
     .execute();
+}
+
+/** A key with the name of its account, null where that one is gone. */
+export type ListedKey = KeyRow & { account_name: string | null };
+
+/** The keys of all accounts, destroyed ones too, the oldest first. */
+export async function listKeys(db: Db): Promise<ListedKey[]> {
+  return db
+    .selectFrom('keys')
+    .leftJoin('accounts', 'accounts.id', 'keys.account_id')
+    .selectAll('keys')
+    .select('accounts.name as account_name')
+    .orderBy('keys.created_at')
+    .orderBy('keys.id')
+    .execute();
+}
+
+/** The keys that are to be destroyed and that their custodians may have still. */
+export async function condemnedKeys(db: Db): Promise<KeyRow[]> {
+  return db
+    .selectFrom('keys')
+    .selectAll()
+    .where('destroyed_at', 'is not', null)
+    .where('remembered', 'is not', null)
+    .execute();
+}
+
+/** What happened to a key, the oldest first. */
+export async function keyEvents(db: Db, key_id: string): Promise<KeyEvent[]> {
+  return db.selectFrom('key_events').selectAll().where('key_id', '=', key_id).orderBy('at').orderBy('id').execute();
 }
 
 /** Those of the public keys (SHA-256, hex) whose private key custody holds or has held, for any account. */

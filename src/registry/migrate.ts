@@ -4,13 +4,15 @@ import { Problem } from '../problem.ts';
 import type { ColumnTypes } from './column-types.ts';
 import type { Db } from './database.ts';
 import * as mainJob from './migrations/0001-main-job.ts';
+import * as custody from './migrations/0002-custody.ts';
+import * as ownerTrust from './migrations/0003-owner-trust.ts';
 
 interface Migration {
   name: string;
   up(db: Db, types: ColumnTypes): Promise<void>;
 }
 
-const migrations: readonly Migration[] = [mainJob];
+const migrations: readonly Migration[] = [mainJob, custody, ownerTrust];
 
 /**
  * Brings the database to what this program expects: all that is missing, in one transaction. `now` in milliseconds.

@@ -7,6 +7,7 @@ export type AdmissionPolicy = 'automatic' | 'approval' | 'allow-list';
 export type RekeyPolicy = 'accept' | 'approve';
 export type FleetRootCaKind = 'generated' | 'registered';
 export type FleetRootCaState = 'active' | 'closed' | 'disabled';
+export type NarrowingKind = 'close' | 'disable' | 'distrust';
 export type DeviceState = 'pending' | 'active' | 'suspended' | 'revoked';
 export type ProvisioningMethod = 'shared' | 'device';
 /** `intended`: about to be signed; `pending`: a new key that waits for the operator (`rekey` policy `approve`). */
@@ -41,6 +42,8 @@ export interface AccountsTable {
   created_at: number;
   /** Null while the account's CAs are being made; such an account is removed at the next start. */
   ready_at: number | null;
+  /** Of a production account whose owner signs whom it trusts: the owner's SubjectPublicKeyInfo, DER; fixed for good. */
+  owner_key: Uint8Array | null;
 }
 
 export interface AccountHostsTable {
@@ -51,6 +54,9 @@ export interface AccountHostsTable {
   kind: 'generated' | 'added';
   added_at: number;
 }
+
+/** What can happen to a key; `erased` is from the server alone, after it was exported. */
+export type KeyEventKind = 'created' | 'imported' | 'exported' | 'moved' | 'erased' | 'destroyed';
 
 /** Keys that custody holds or has held: a row stays when its key is destroyed or its account deleted. */
 export interface KeysTable {
@@ -63,10 +69,25 @@ export interface KeysTable {
   public_key: Uint8Array;
   /** SHA-256 of `public_key`, hex. */
   public_key_sha256: string;
-  /** What the custodian asked to have remembered; null once destroyed. */
+  /** What the custodian asked to have remembered; null once the key is erased, or really destroyed. */
   remembered: Uint8Array | null;
+  /** Whether it may be given out: fixed when the custodian makes it or takes it in. */
+  exportable: 0 | 1;
   created_at: number;
+  /** Since when it is not to be used any more; its custodian destroys it as soon as it can. */
   destroyed_at: number | null;
+  /** Since when it lies outside only, until it is imported again. */
+  erased_at: number | null;
+}
+
+/** What happened to keys, by whom they were held then. */
+export interface KeyEventsTable {
+  id: string;
+  key_id: string;
+  account_id: string;
+  at: number;
+  event: KeyEventKind;
+  custodian: string;
 }
 
 export interface GatewayCasTable {
@@ -136,6 +157,30 @@ export interface DistrustedKeysTable {
   public_key_sha256: string;
   certificate: Uint8Array;
   added_at: number;
+}
+
+/** The sets of Fleet Root CAs that an account's owner has signed; the latest counts, those before it are its history. */
+export interface TrustSetsTable {
+  account_id: string;
+  number: number;
+  /** What was signed, as it was signed. */
+  document: Uint8Array;
+  signature: Uint8Array;
+  accepted_at: number;
+}
+
+/** What an operator narrowed under a set; each node keeps its own record of it outside the database. */
+export interface NarrowingsTable {
+  account_id: string;
+  id: string;
+  kind: NarrowingKind;
+  /** Null for a key that is distrusted. */
+  fleet_root_ca_id: string | null;
+  /** Of the Fleet Root CA, or the key that is distrusted. */
+  public_key_sha256: string;
+  /** The set that was in force; only one after it can lift this. */
+  set_number: number;
+  at: number;
 }
 
 export interface ProvisioningKeysTable {
@@ -267,12 +312,15 @@ export interface Tables {
   accounts: AccountsTable;
   account_hosts: AccountHostsTable;
   keys: KeysTable;
+  key_events: KeyEventsTable;
   gateway_cas: GatewayCasTable;
   gateway_certificates: GatewayCertificatesTable;
   provisioning_cas: ProvisioningCasTable;
   fleet_root_cas: FleetRootCasTable;
   fleet_root_certificates: FleetRootCertificatesTable;
   distrusted_keys: DistrustedKeysTable;
+  trust_sets: TrustSetsTable;
+  narrowings: NarrowingsTable;
   provisioning_keys: ProvisioningKeysTable;
   devices: DevicesTable;
   certificates: CertificatesTable;
@@ -286,12 +334,15 @@ export interface Tables {
 export type Account = Selectable<AccountsTable>;
 export type AccountHost = Selectable<AccountHostsTable>;
 export type KeyRow = Selectable<KeysTable>;
+export type KeyEvent = Selectable<KeyEventsTable>;
 export type GatewayCa = Selectable<GatewayCasTable>;
 export type GatewayCertificate = Selectable<GatewayCertificatesTable>;
 export type ProvisioningCa = Selectable<ProvisioningCasTable>;
 export type FleetRootCa = Selectable<FleetRootCasTable>;
 export type FleetRootCertificate = Selectable<FleetRootCertificatesTable>;
 export type DistrustedKey = Selectable<DistrustedKeysTable>;
+export type TrustSetRow = Selectable<TrustSetsTable>;
+export type Narrowing = Selectable<NarrowingsTable>;
 export type ProvisioningKey = Selectable<ProvisioningKeysTable>;
 export type Device = Selectable<DevicesTable>;
 export type CertificateRecord = Selectable<CertificatesTable>;

@@ -34,12 +34,13 @@ import {
   trustKey,
 } from './fleet-root-cas.ts';
 import { recordGatewayCa, switchGatewayCa, recordGatewayCertificate } from './gateway-cas.ts';
-import { recordKey, forgetKey } from './keys.ts';
+import { recordKey, forgetKey, placeKey, eraseKey, recordKeyExport } from './keys.ts';
 import { recordProvisioningCa } from './provisioning-cas.ts';
 import { recordProvisioningKey, disableProvisioningKey } from './provisioning-keys.ts';
 import { recordRefusals } from './refusals.ts';
 import { storeReport } from './reports.ts';
 import { rememberServerValue } from './server-values.ts';
+import { recordNarrowing, recordTrustSet } from './trust-sets.ts';
 import { setUpstream, setUpstreams, removeUpstream } from './upstreams.ts';
 
 /** By name. What is not here cannot be written; each takes its part of a transaction and plain arguments. */
@@ -86,12 +87,17 @@ export const writes = {
   recordGatewayCertificate,
   recordKey,
   forgetKey,
+  placeKey,
+  eraseKey,
+  recordKeyExport,
   recordProvisioningCa,
   recordProvisioningKey,
   disableProvisioningKey,
   recordRefusals,
   storeReport,
   rememberServerValue,
+  recordTrustSet,
+  recordNarrowing,
   setUpstream,
   setUpstreams,
   removeUpstream,

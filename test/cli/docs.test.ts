@@ -75,6 +75,7 @@ test('the commands are those of the contract', () => {
     refusal: ['list'],
     explain: [''],
     upstream: ['set', 'list', 'remove', 'preset'],
+    custody: ['rotate-master'],
   };
   const expected = Object.entries(contract).flatMap(([group, words]) => words.map((word) => `${group} ${word}`.trim()));
   assert.deepEqual(commands.map(({ words }) => words.join(' ')).sort(), expected.sort());

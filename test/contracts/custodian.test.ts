@@ -1,11 +1,12 @@
 // What every custodian promises, whatever it keeps its keys in.
 
 import assert from 'node:assert/strict';
-import { createPublicKey, randomBytes, randomUUID, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, randomUUID, verify } from 'node:crypto';
 import { describe, test } from 'node:test';
 
 import { type CustodyKey, type Custodian, fits } from '../../src/custody/custodian.ts';
-import type { KeyType, SigningAlgorithm } from '../../src/custody/custodian.ts';
+import type { CustodyFault, KeyType, SigningAlgorithm } from '../../src/custody/custodian.ts';
+import { Secret } from '../../src/secret.ts';
 import { parsePublicKey } from '../../src/x509/key.ts';
 import { custodyBackends } from '../support/custodians.ts';
 
@@ -18,10 +19,25 @@ const keyTypes: Record<KeyType, { kind: string; bits: number }> = {
 };
 const algorithms: readonly SigningAlgorithm[] = ['ecdsa-sha256', 'ecdsa-sha384', 'rsa-sha256', 'rsa-sha384'];
 
-async function newKey(custodian: Custodian, keyType: KeyType = 'p256'): Promise<CustodyKey> {
-  const id = randomUUID();
-  return { id, keyType, ...(await custodian.create({ id, keyType })) };
+async function newKey(custodian: Custodian, keyType: KeyType = 'p256', exportable = false): Promise<CustodyKey> {
+  const request = { id: randomUUID(), keyType, exportable };
+  return { ...request, ...(await custodian.create(request)) };
 }
+
+/** A private key that was made elsewhere, PKCS#8 in DER. */
+function foreignKey(keyType: KeyType): Secret {
+  const { privateKey } = keyType.startsWith('rsa')
+    ? generateKeyPairSync('rsa', { modulusLength: Number(keyType.slice(3)) })
+    : generateKeyPairSync('ec', { namedCurve: keyType === 'p256' ? 'P-256' : 'P-384' });
+  return new Secret(privateKey.export({ type: 'pkcs8', format: 'der' }));
+}
+
+function publicHalf(privateKey: Secret): Buffer {
+  const key = createPrivateKey({ key: privateKey.reveal(), format: 'der', type: 'pkcs8' });
+  return createPublicKey(key).export({ type: 'spki', format: 'der' });
+}
+
+const someAlgorithm = (keyType: KeyType) => (keyType.startsWith('rsa') ? 'rsa-sha256' : 'ecdsa-sha384');
 
 /** Whether the signature is that of the key, as a reader of certificates sees it. */
 function isBy({ publicKey }: CustodyKey, algorithm: SigningAlgorithm, data: Uint8Array, signature: Buffer): boolean {
@@ -30,8 +46,9 @@ function isBy({ publicKey }: CustodyKey, algorithm: SigningAlgorithm, data: Uint
 }
 
 const refused = { name: 'Problem', code: 'custody_unavailable' };
+const faulty = (fault: CustodyFault) => ({ name: 'Problem', fault });
 
-for (const { name, skip, home } of custodyBackends) {
+for (const { name, skip, home, givesOut } of custodyBackends) {
   describe(`the custodian ${name}`, { skip }, () => {
     for (const [keyType, { kind, bits }] of Object.entries(keyTypes) as [KeyType, { kind: string; bits: number }][]) {
       test(`makes a ${keyType} key and signs with it by every algorithm that fits`, async () => {
@@ -110,6 +127,87 @@ for (const { name, skip, home } of custodyBackends) {
       assert.ok(isBy(other, 'ecdsa-sha256', data, await good));
     });
 
+    for (const keyType of Object.keys(keyTypes) as KeyType[]) {
+      test(`takes in a ${keyType} key that was made elsewhere, and signs with it from then on`, async () => {
+        await using held = await home();
+        const request = { id: randomUUID(), keyType, exportable: false };
+        using privateKey = foreignKey(keyType);
+        const key = { ...request, ...(await (await held.open()).import(request, privateKey)) };
+        assert.deepEqual(Buffer.from(key.publicKey), publicHalf(privateKey));
+        const data = randomBytes(300);
+        const signature = await (await held.open()).sign(key, someAlgorithm(keyType), data);
+        assert.ok(isBy(key, someAlgorithm(keyType), data, signature));
+      });
+    }
+
+    test('takes in nothing that is no key of the type named', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      using p384 = foreignKey('p384');
+      using nonsense = new Secret(randomBytes(138));
+      for (const privateKey of [p384, nonsense]) {
+        const request = { id: randomUUID(), keyType: 'p256', exportable: false } as const;
+        await assert.rejects(custodian.import(request, privateKey), TypeError);
+      }
+    });
+
+    test('tells the public key of the key that is really there', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      for (const keyType of ['p384', 'rsa2048'] as const) {
+        const { publicKey, ...key } = await newKey(custodian, keyType);
+        const told = await custodian.publicKey({ ...key, publicKey: randomBytes(publicKey.length) });
+        assert.deepEqual(told, Buffer.from(publicKey));
+      }
+    });
+
+    if (givesOut) {
+      test('gives out a key that was made for that, and it is the one', async () => {
+        await using held = await home();
+        const custodian = await held.open();
+        for (const keyType of ['p256', 'p384', 'rsa2048'] as const) {
+          const key = await newKey(custodian, keyType, true);
+          using privateKey = await custodian.export(key);
+          assert.deepEqual(publicHalf(privateKey), Buffer.from(key.publicKey));
+        }
+        const request = { id: randomUUID(), keyType: 'p256', exportable: true } as const;
+        using privateKey = foreignKey('p256');
+        const taken = { ...request, ...(await custodian.import(request, privateKey)) };
+        using given = await custodian.export(taken);
+        assert.deepEqual(publicHalf(given), publicHalf(privateKey));
+      });
+    } else {
+      test('makes no key to be given out', async () => {
+        await using held = await home();
+        const custodian = await held.open();
+        await assert.rejects(newKey(custodian, 'p256', true), faulty('not_exportable'));
+        using privateKey = foreignKey('p256');
+        const request = { id: randomUUID(), keyType: 'p256', exportable: true } as const;
+        await assert.rejects(custodian.import(request, privateKey), faulty('not_exportable'));
+      });
+    }
+
+    test('never gives out a key that was not made for that, though its record be changed to say so', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      const made = await newKey(custodian);
+      using privateKey = foreignKey('p256');
+      const request = { id: randomUUID(), keyType: 'p256', exportable: false } as const;
+      const taken = { ...request, ...(await custodian.import(request, privateKey)) };
+      for (const key of [made, taken]) {
+        await assert.rejects(custodian.export(key), { ...faulty('not_exportable'), code: 'key_not_exportable' });
+        await assert.rejects(
+          custodian.export({ ...key, exportable: true }),
+          ({ fault }: { fault?: CustodyFault }) => fault === 'not_exportable' || fault === 'corrupted',
+        );
+      }
+    });
+
+    test('says that it is well', async () => {
+      await using held = await home();
+      await (await held.open()).check();
+    });
+
     test('destroys a key, again too, and then nothing signs with it', async () => {
       await using held = await home();
       const custodian = await held.open();
@@ -118,6 +216,11 @@ for (const { name, skip, home } of custodyBackends) {
       await custodian.destroy(key);
       const forgotten = { ...key, remembered: Buffer.alloc(0) };
       await assert.rejects(custodian.sign(forgotten, 'ecdsa-sha256', randomBytes(32)), refused);
+      if (name !== 'software') {
+        // What the software custodian remembers is the key itself; any other one does not have it any more.
+        await assert.rejects(custodian.sign(key, 'ecdsa-sha256', randomBytes(32)), faulty('no_such_key'));
+        await assert.rejects(custodian.publicKey(key), faulty('no_such_key'));
+      }
     });
   });
 }

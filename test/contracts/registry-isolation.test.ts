@@ -58,6 +58,7 @@ const reads: Record<string, Call> = {
   listDevices: { args: (account_id) => [account_id, { state: 'active', after: '' }] },
   listProvisioningKeys: ofAccount,
   listRefusals: ofAccount,
+  narrowingsOf: ofAccount,
   provisioningCaOf: ofAccount,
   provisioningKeyByTbs: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.tbs_sha256] },
   reportsOf: ofDevice,
@@ -73,6 +74,7 @@ const reads: Record<string, Call> = {
     ],
   },
   trustOf: ofAccount,
+  trustSetsFrom: { args: (account_id, its) => [account_id, its.trust_sets[0]!.number] },
   upstreamsOf: ofAccount,
 };
 
@@ -129,7 +131,9 @@ const scopedWrites: Record<string, Call> = {
   deleteDevice: byUuid,
   disableProvisioningKey: { args: (account_id, its) => [{ account_id, id: its.provisioning_keys[0]!.id }] },
   distrustKey: {
-    args: (account_id, its) => [renamed(account_id, its.distrusted_keys[0]!)],
+    args: (account_id, its) => [
+      { ...renamed(account_id, its.distrusted_keys[0]!), narrowing: renamed(account_id, its.narrowings[0]!, 'id') },
+    ],
   },
   importAllowList: {
     args: (account_id, its) => [{ account_id, device_ids: [its.allow_list[0]!.device_id, 'new'] }],
@@ -170,6 +174,7 @@ const scopedWrites: Record<string, Call> = {
       return [{ key: renamed(account_id, row, 'id', 'tbs_sha256') }];
     },
   },
+  recordNarrowing: { args: (account_id, its) => [renamed(account_id, its.narrowings[0]!, 'id')] },
   recordRefusals: {
     args: (account_id, its) => {
       const { id, first_at, count, ...refused } = its.refusals[0]!;
@@ -184,6 +189,12 @@ const scopedWrites: Record<string, Call> = {
       ];
     },
   },
+  recordTrustSet: {
+    args: (account_id, its) => {
+      const { accepted_at, ...set } = its.trust_sets[0]!;
+      return [renamed(account_id, set)];
+    },
+  },
   rejectDevice: { ...named, first: inState('pending') },
   removeAccount: forAccount,
   removeAccountFile: { args: (account_id, its) => [{ account_id, entry: its.account_files[0]!.entry }] },
@@ -196,7 +207,14 @@ const scopedWrites: Record<string, Call> = {
   revokeDevice: byUuid,
   setAccountFile: { args: (account_id, its) => [renamed(account_id, its.account_files[0]!)] },
   setFleetRootState: {
-    args: (account_id, its) => [{ account_id, fleet_root_ca_id: its.fleet_root_cas[0]!.id, state: 'disabled' }],
+    args: (account_id, its) => [
+      {
+        account_id,
+        fleet_root_ca_id: its.fleet_root_cas[0]!.id,
+        state: 'disabled',
+        narrowing: renamed(account_id, its.narrowings[0]!, 'id'),
+      },
+    ],
   },
   setPolicy: { args: (account_id) => [{ account_id, admission: 'approval' }] },
   setSuccessor: {
@@ -220,18 +238,27 @@ const serverWide: Record<string, unknown[]> = {
   accountById: [me],
   accountByRef: ['mine-account-name'],
   accountOfHost: ['mine.example'],
+  condemnedKeys: [],
+  eraseKey: [{ key_id: 'mine-key', from: mine.keys[0] }],
   forgetKey: [{ key_id: 'mine-key' }],
   gatewayCertificatesDue: [5],
   heldKeys: [['mine-key-sha256']],
   insertAccount: [{ account: { ...mine.accounts[0], id: 'new', name: 'new' }, host: 'new.gateway.localhost' }],
   keyById: ['mine-key'],
+  keyEvents: ['mine-key'],
   listAccounts: [],
+  listKeys: [],
+  placeKey: [{ key_id: 'mine-key', from: mine.keys[0], to: mine.keys[0], event: 'moved' }],
+  recordKeyExport: [{ key_id: 'mine-key' }],
   rememberServerValue: [{ key: 'key', value: new Uint8Array(1) }],
   removeUnreadyAccounts: [{}],
   requireAccount: [me],
+  requireKey: ['mine-key'],
   serverValue: ['key'],
   settleInterrupted: [{}],
 };
+
+const isListOfKeys = ({ sql }: CompiledQuery): boolean => sql.includes('as "account_name" from "keys"');
 
 /** A device of an unknown ID that comes with a certificate under the Fleet Root CA of `its`. */
 async function admittance(account_id: string, its: Rows, db: Db) {
@@ -402,10 +429,12 @@ for (const { name: backend, home: newHome } of backends) {
       });
     }
 
-    test('nothing that was asked above reads a table from end to end, but the list of accounts', () => {
+    test('nothing that was asked above reads a table from end to end, but the lists of accounts and of keys', () => {
       assert.ok(queries.size > 100, `${queries.size} queries heard`);
       const scans = [...queries.values()].flatMap((query) =>
-        home.scannedBy(query).flatMap((table) => (table === 'accounts' ? [] : [`${table}: ${query.sql}`])),
+        home
+          .scannedBy(query)
+          .flatMap((table) => (table === 'accounts' || isListOfKeys(query) ? [] : [`${table}: ${query.sql}`])),
       );
       assert.deepEqual(scans, []);
     });

@@ -37,7 +37,7 @@ import {
   recordGatewayCertificate,
   switchGatewayCa,
 } from '../../src/registry/gateway-cas.ts';
-import { forgetKey, heldKeys, keyById } from '../../src/registry/keys.ts';
+import { condemnedKeys, forgetKey, heldKeys, keyById } from '../../src/registry/keys.ts';
 import { listRefusals, recordRefusals } from '../../src/registry/refusals.ts';
 import { reportsOf, storeReport } from '../../src/registry/reports.ts';
 import { setUpstreams, upstreamsOf } from '../../src/registry/upstreams.ts';
@@ -64,16 +64,19 @@ for (const { name, home: newHome } of backends) {
     });
     afterEach(() => home[Symbol.dispose]());
 
-    test('a removed account leaves nothing but the wiped rows of the keys that were held for it', async () => {
+    test('a removed account leaves nothing but the keys that were held for it, to be destroyed', async () => {
       await insertRows(db, rowsOf('other'));
       await removeAccount(tx, { account_id });
       for (const table of Object.keys(rows) as (keyof Rows)[]) {
-        if (table === 'accounts' || table === 'keys') continue;
+        if (['accounts', 'keys', 'key_events'].includes(table)) continue;
         const left = await db.selectFrom(table).select('account_id').execute();
         assert.ok(left.length > 0 && left.every((row) => row.account_id === 'other-account'), table);
       }
       const key = await keyById(db, 'mine-key');
-      assert.deepEqual([key?.remembered, key?.destroyed_at], [null, tx.now]);
+      assert.deepEqual([key?.remembered, key?.destroyed_at], [rows.keys[0]!.remembered, tx.now]);
+      assert.deepEqual(await condemnedKeys(db), [key]);
+      await forgetKey(tx, { key_id: 'mine-key' });
+      assert.deepEqual(await condemnedKeys(db), []);
       assert.ok((await heldKeys(db, ['mine-key-sha256', 'unknown'])).has('mine-key-sha256'));
       assert.deepEqual(tx.changes, [{ kind: 'account', account_id }]);
       await rejects(removeAccount(tx, { account_id }), 'not_found');

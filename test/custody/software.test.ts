@@ -28,7 +28,8 @@ class WatchedSeal implements Seal {
 }
 
 async function newKey(custodian: Custodian, id: string, keyType: CustodyKey['keyType'] = 'p256'): Promise<CustodyKey> {
-  return { id, keyType, ...(await custodian.create({ id, keyType })) };
+  const request = { id, keyType, exportable: true };
+  return { ...request, ...(await custodian.create(request)) };
 }
 
 describe('a key of the software custodian', () => {

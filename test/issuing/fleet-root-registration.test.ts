@@ -234,7 +234,7 @@ describe('registration is refused', () => {
       await assert.rejects(register(account, pem(root, crossed)), held);
       const { ca: mine } = await register(account, pem(root), profile);
       await assert.rejects(addIntermediate(registry, account, mine.id, Buffer.from(pem(crossed)), { now }), held);
-      await issuing.issuer.destroyKey(key);
+      await issuing.issuer.keys.destroy(key);
       await assert.rejects(register(account, certificate.der), held);
     }
   });

@@ -10,6 +10,7 @@ import type { Custodian } from '../../src/custody/custodian.ts';
 import { createSoftwareCustodian } from '../../src/custody/software.ts';
 import { createFleetRootCa } from '../../src/issuing/fleet-root-ca.ts';
 import { createGatewayCas, currentGatewayCertificate, openGatewayKey } from '../../src/issuing/gateway-ca.ts';
+import { HeldKeys } from '../../src/issuing/held-keys.ts';
 import { Issuer, type Prepared, type Recording } from '../../src/issuing/issuer.ts';
 import { LintError } from '../../src/issuing/lint.ts';
 import { createProvisioningCa } from '../../src/issuing/provisioning-ca.ts';
@@ -37,12 +38,7 @@ type Sign = Custodian['sign'];
 /** What the custodian signs by in place of its own way, while a test has set it. */
 const custody: { sign: Sign | null } = { sign: null };
 
-const issuing = await openIssuing((real) => ({
-  name: real.name,
-  create: (request) => real.create(request),
-  destroy: (key) => real.destroy(key),
-  sign: (...args) => (custody.sign ?? real.sign)(...args),
-}));
+const issuing = await openIssuing((real) => ({ ...real, sign: (...args) => (custody.sign ?? real.sign)(...args) }));
 const { issuer, registry, seal, home, clock } = issuing;
 const noon = clock.now;
 after(() => issuing[Symbol.asyncDispose]());
@@ -174,7 +170,8 @@ describe('what is prepared', () => {
   test('is issued by the issuer that prepared it, and cannot be made by hand', async () => {
     const { account, root } = await newRoot();
     const custodians = new Map([['software', createSoftwareCustodian(seal)]]);
-    const another = new Issuer({ registry, custodians, newKeysIn: 'software', clock: () => clock.now });
+    const keys = new HeldKeys({ registry, custodians, newKeysIn: 'software' });
+    const another = new Issuer({ registry, keys, clock: () => clock.now });
     const prepared = issuer.prepare(await deviceRequest(account, root));
     const forged: Prepared[] = [
       { intention: prepared.intention },
@@ -244,7 +241,7 @@ describe('a production account', () => {
     const production = await newAccount(issuing, { kind: 'production', name: `production-${account.name}` });
     const refused = { name: 'Problem', code: 'provisioning_not_offered' };
     for (const purpose of ['fleet-root-ca', 'provisioning-ca'] as const) {
-      await assert.rejects(issuer.createKey({ account: production, purpose, keyType: 'p256' }), refused);
+      await assert.rejects(issuer.keys.create({ account: production, purpose, keyType: 'p256' }), refused);
     }
     const request = await deviceRequest(production, root);
     const ca = { account: production, key: root.key, id: 'ca' };
@@ -316,13 +313,13 @@ describe('validity', () => {
 describe('keys in custody', () => {
   test('sign nothing once they are destroyed, and stay known as ones that were held', async () => {
     const { account, root } = await newRoot();
-    await issuer.destroyKey(root.key);
+    await issuer.keys.destroy(root.key);
     const key = await keyById(registry.read, root.key.id);
     assert.equal(key!.remembered, null);
     assert.equal(key!.public_key_sha256, root.certificate.publicKey.sha256);
     const prepared = issuer.prepare(await deviceRequest(account, { ...root, key: key! }));
     await assert.rejects(issuer.issue(prepared), { code: 'custody_unavailable', message: /destroyed/ });
-    await issuer.destroyKey(key!);
+    await issuer.keys.destroy(key!);
   });
 
   test('of a custodian that is not configured are out of reach, and said to be', async () => {

@@ -46,7 +46,8 @@ const account = { ...someAccount('acme'), validity_seconds: (10 * year) / 1000 }
 
 function keyRow(purpose: KeyPurpose, public_key: Uint8Array): KeyRow {
   const rest = { custodian: 'software', key_type: 'p256', public_key_sha256: '', remembered: null };
-  return { id: randomUUID(), account_id: account.id, purpose, public_key, ...rest, created_at: 0, destroyed_at: null };
+  const times = { created_at: 0, destroyed_at: null, erased_at: null };
+  return { id: randomUUID(), account_id: account.id, purpose, public_key, ...rest, exportable: 1, ...times };
 }
 
 function caFor(purpose: KeyPurpose): SigningCa {

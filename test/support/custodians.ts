@@ -7,7 +7,7 @@ import { createSeal } from '../../src/custody/seal.ts';
 import { createSoftwareCustodian } from '../../src/custody/software.ts';
 import { Secret } from '../../src/secret.ts';
 
-/** What holds the keys of one test, gone with them when disposed of. */
+/** What holds the keys of one test, gone with them when disposed of, as are the custodians opened over it. */
 export interface CustodyHome extends AsyncDisposable {
   /** A custodian over it, as each start of the server makes one. */
   open(): Promise<Custodian>;
@@ -15,12 +15,16 @@ export interface CustodyHome extends AsyncDisposable {
 
 export interface CustodyBackend {
   name: string;
+  /** Whether it can make a key that may be exported. */
+  givesOut: boolean;
   /** For `skip` of node:test. */
   skip: string | false;
   home(): Promise<CustodyHome>;
 }
 
-export const custodyBackends: readonly CustodyBackend[] = [{ name: 'software', skip: false, home: softwareHome }];
+export const custodyBackends: readonly CustodyBackend[] = [
+  { name: 'software', givesOut: true, skip: false, home: softwareHome },
+];
 
 async function softwareHome(): Promise<CustodyHome> {
   const masterKey = randomBytes(32);

@@ -5,6 +5,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Custodian, KeyType } from '../../src/custody/custodian.ts';
 import { createSeal, type Seal } from '../../src/custody/seal.ts';
 import { createSoftwareCustodian } from '../../src/custody/software.ts';
+import { HeldKeys } from '../../src/issuing/held-keys.ts';
 import { Issuer } from '../../src/issuing/issuer.ts';
 import { makeKeyPair } from '../../src/issuing/keys.ts';
 import { type ProfileName, profiles } from '../../src/issuing/profile.ts';
@@ -39,7 +40,8 @@ export async function openIssuing(
   const seal = createSeal(new Secret(randomBytes(32)));
   const custodian = wrap(createSoftwareCustodian(seal));
   const custodians = new Map([[custodian.name, custodian]]);
-  const issuer = new Issuer({ registry, custodians, newKeysIn: custodian.name, clock: () => clock.now });
+  const keys = new HeldKeys({ registry, custodians, newKeysIn: custodian.name });
+  const issuer = new Issuer({ registry, keys, clock: () => clock.now });
   return {
     home,
     registry,
@@ -86,7 +88,7 @@ export async function newCa(
   profile: Extract<ProfileName, `${string}_ca`> = 'fleet_root_ca',
   keyType: KeyType = 'p256',
 ): Promise<SigningCa> {
-  const key = await issuer.createKey({ account, purpose: profiles[profile].signedBy, keyType });
+  const key = await issuer.keys.create({ account, purpose: profiles[profile].signedBy, keyType });
   const der = await issuer.issue(issuer.prepare({ profile, account, key, id: randomUUID() }));
   return { certificate: parseCertificate(der), key };
 }

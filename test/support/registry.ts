@@ -87,6 +87,7 @@ export function someAccount(id: string, kind: 'test' | 'production' = 'test'): T
     namespace: `${id}-namespace`,
     created_at: 1,
     ready_at: 2,
+    owner_key: null,
   };
 }
 
@@ -156,8 +157,13 @@ export function rowsOf(mark: string) {
         public_key_sha256: `${mark}-key-sha256`,
         remembered: bytes('remembered'),
         created_at: 1,
+        exportable: 1,
         destroyed_at: null,
+        erased_at: null,
       },
+    ],
+    key_events: [
+      { id: `${mark}-key-event`, key_id: `${mark}-key`, account_id, at: 1, event: 'created', custodian: 'software' },
     ],
     gateway_cas: [gatewayCa, { ...gatewayCa, id: `${mark}-standby-gateway-ca`, state: 'standby' }],
     gateway_certificates: [
@@ -206,6 +212,21 @@ export function rowsOf(mark: string) {
     ],
     distrusted_keys: [
       { account_id, public_key_sha256: `${mark}-distrusted`, certificate: bytes('distrusted'), added_at: 1 },
+    ],
+    trust_sets: [
+      { account_id, number: 1, document: bytes('document'), signature: bytes('signature'), accepted_at: 1 },
+      { account_id, number: 2, document: bytes('document-2'), signature: bytes('signature-2'), accepted_at: 2 },
+    ],
+    narrowings: [
+      {
+        account_id,
+        id: `${mark}-narrowing`,
+        kind: 'close',
+        fleet_root_ca_id,
+        public_key_sha256: `${mark}-root-key`,
+        set_number: 1,
+        at: 1,
+      },
     ],
     provisioning_keys: [
       {

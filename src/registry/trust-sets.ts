@@ -1,0 +1,51 @@
+// What the owner of an account has signed, set after set, and what operators have narrowed since.
+
+import type { Db, Tx } from './database.ts';
+import type { Narrowing, TrustSetRow } from './tables.ts';
+
+/**
+ * Records a set that the owner has signed. One of the same number, and whatever claims to come after it, is replaced:
+ * it was not accepted. Throws `not_found` without the account.
+ */
+export async function recordTrustSet(tx: Tx, set: Omit<TrustSetRow, 'accepted_at'>): Promise<TrustSetRow> {
+  await tx.db
+    .deleteFrom('trust_sets')
+    .where('account_id', '=', set.account_id)
+    .where('number', '>=', set.number)
+    .execute();
+  const recorded = await tx.db
+    .insertInto('trust_sets')
+    .values({ ...set, accepted_at: tx.now })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  tx.changed({ kind: 'trust', account_id: set.account_id });
+  return recorded;
+}
+
+/** The sets of an account from this number on, the latest first. */
+export async function trustSetsFrom(db: Db, account_id: string, number: number): Promise<TrustSetRow[]> {
+  return db
+    .selectFrom('trust_sets')
+    .selectAll()
+    .where('account_id', '=', account_id)
+    .where('number', '>=', number)
+    .orderBy('number', 'desc')
+    .execute();
+}
+
+/** Everything that was ever narrowed in an account, the oldest first. */
+export async function narrowingsOf(db: Db, account_id: string): Promise<Narrowing[]> {
+  return db
+    .selectFrom('narrowings')
+    .selectAll()
+    .where('account_id', '=', account_id)
+    .orderBy('at')
+    .orderBy('id')
+    .execute();
+}
+
+/** Records what was narrowed, within the write that narrows. */
+export async function recordNarrowing(tx: Tx, narrowing: Narrowing): Promise<void> {
+  await tx.db.insertInto('narrowings').values(narrowing).execute();
+  tx.changed({ kind: 'trust', account_id: narrowing.account_id });
+}
