@@ -11,6 +11,10 @@ const probes = {
   certtool: { command: 'certtool --version', install: 'gnutls-bin' },
   cc: { command: 'cc --version', install: 'gcc' },
   libssl: { command: 'echo "#include <openssl/ssl.h>" | cc -E -', install: 'gcc libssl-dev' },
+  'c++': { command: 'c++ --version', install: 'g++' },
+  make: { command: 'make --version', install: 'make' },
+  softhsm2: { command: 'softhsm2-util --version', install: 'softhsm2' },
+  'pkcs11-tool': { command: 'command -v pkcs11-tool', install: 'opensc' },
   unzip: { command: 'unzip -v', install: 'unzip' },
 } as const;
 
