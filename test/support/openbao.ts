@@ -14,7 +14,18 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
@@ -49,28 +60,47 @@ function program(): string {
 /**
  * Makes the virtual environment, once for all test files that start at the same time: whoever makes the directory
  * `….lock` builds, the others wait; what is finished is renamed into place. A lock whose builder died is given up after
- * five minutes without a sign of life. Waits without giving others their turn, so that `skip` is known when tests are declared.
+ * five minutes without a sign of life, and a failure is believed for as long, so that not each file tries anew.
+ * Waits by `pauseAll`, so that `skip` is known when tests are declared.
  */
 function install(): boolean {
-  const lock = `${home}.lock`;
+  const [lock, failed] = [`${home}.lock`, `${home}.failed`];
   mkdirSync(cache, { recursive: true });
   while (!existsSync(home)) {
     try {
       mkdirSync(lock);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-      if (Date.now() - since > 5 * 60_000) rmSync(lock, { recursive: true, force: true });
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+      if (ageOf(lock) > patience) rmSync(lock, { recursive: true, force: true });
+      pauseAll(200);
       continue;
     }
     try {
-      return existsSync(home) || build(lock);
+      if (existsSync(home)) return true;
+      if (existsSync(failed) && ageOf(failed) < patience && process.env['FLEETROOT_TEST_REQUIRE'] !== 'all')
+        return false;
+      rmSync(failed, { force: true });
+      if (build(lock)) return true;
+      writeFileSync(failed, '');
+      return false;
     } finally {
       rmSync(lock, { recursive: true, force: true });
     }
   }
   return true;
+}
+
+const patience = 5 * 60_000;
+
+/** Waits, in milliseconds, without giving others their turn. */
+function pauseAll(time: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, time);
+}
+
+/** How long ago a file or directory was written, in milliseconds; 0 where it has gone meanwhile. */
+function ageOf(path: string): number {
+  const now = Date.now();
+  return now - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now);
 }
 
 function build(lock: string): boolean {
@@ -232,6 +262,11 @@ export class OpenBao implements AsyncDisposable {
     return Number(new URL(this.address).port);
   }
 
+  /** Its process, for who measures it. */
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
   /** A file of the test's own beside its data. */
   file(name: string): string {
     return join(this.#directory, name);
@@ -290,7 +325,10 @@ export class OpenBao implements AsyncDisposable {
 
   /** Lets it stand still: the kernel goes on accepting connections for it, and nothing answers. */
   hang(): void {
+    const pid = this.#child?.pid;
     this.#child?.kill('SIGSTOP');
+    // Each of its threads stops when it gets to it, and answers until then (Linux tells; elsewhere it is not waited for).
+    while (globSync(`/proc/${pid}/task/*/stat`).some(isRunning)) pauseAll(1);
   }
 
   resume(): void {
@@ -307,6 +345,14 @@ export class OpenBao implements AsyncDisposable {
   /** Turns the transit engine on. */
   async transit({ mount = 'transit', namespace }: { mount?: string; namespace?: string } = {}): Promise<void> {
     await this.api('POST', `sys/mounts/${mount}`, { body: { type: 'transit' }, namespace });
+  }
+
+  /** The names of the keys in a transit engine. */
+  async keys(mount = 'transit'): Promise<string[]> {
+    const { status, text } = await this.#ask('LIST', `${mount}/keys`, {});
+    if (status === 404) return [];
+    if (status !== 200) throw new Error(`LIST ${mount}/keys: ${status} ${text}`);
+    return (JSON.parse(text) as { data: { keys: string[] } }).data.keys;
   }
 
   async namespace(name: string): Promise<void> {
@@ -446,6 +492,15 @@ function tokenSettings(policies: readonly string[], options: TokenOptions): obje
     token_max_ttl: options.maxTtl,
     token_no_default_policy: options.noDefaultPolicy ?? false,
   };
+}
+
+/** Whether a thread is neither stopped nor gone, by its `/proc/…/stat` (proc_pid_stat(5)). */
+function isRunning(file: string): boolean {
+  try {
+    return !/\) [TZX] /.test(readFileSync(file, 'latin1'));
+  } catch {
+    return false;
+  }
 }
 
 async function freePort(): Promise<number> {
