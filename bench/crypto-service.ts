@@ -32,6 +32,7 @@ const account: Account = {
   key_type: 'p256',
   validity_seconds: 10 * 365 * 24 * 60 * 60,
   device_id_pattern: null,
+  owner_key: null,
   namespace: 'bench',
   created_at: 0,
   ready_at: 0,

@@ -20,7 +20,8 @@ export interface Outcome {
   readonly seconds: number;
 }
 
-const atOnce = 32;
+/** How many requests a load makes at a time unless said. */
+const usuallyAtOnce = 32;
 
 /** No run takes longer, in seconds: on a machine that is busy with other things there are fewer requests. */
 const longestRun = 4;
@@ -33,14 +34,22 @@ export function compileLoad(dir: string): string {
   return program;
 }
 
+/** Of all loads, so that no two name their devices alike. */
+let runs = 0;
+
 /** A load program with its identities opened, at rest until it is run. */
 export class Load implements Disposable {
   readonly #child: ChildProcess;
   readonly #answers: AsyncIterator<string>;
-  #runs = 0;
 
-  constructor(program: string, port: number, identities: readonly Identity[], call: 'device' | 'provision') {
-    const file = `${program}-${port}-${call}.txt`;
+  constructor(
+    program: string,
+    port: number,
+    identities: readonly Identity[],
+    call: 'device' | 'provision',
+    atOnce = usuallyAtOnce,
+  ) {
+    const file = `${program}-${port}-${call}-${atOnce}.txt`;
     writeFileSync(file, identities.map(({ host, pkcs12, expected }) => `${host} ${pkcs12} ${expected}\n`).join(''));
     this.#child = spawn('taskset', ['-c', `${loadCore}`, program, `${port}`, file, `${atOnce}`, call], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -50,8 +59,8 @@ export class Load implements Disposable {
 
   /** Makes so many requests, within bounds of time, and gives what became of them. */
   async run(requests: number): Promise<Outcome> {
-    this.#runs += 1;
-    this.#child.stdin!.write(`${requests} ${longestRun} device-${this.#runs}\n`);
+    runs += 1;
+    this.#child.stdin!.write(`${requests} ${longestRun} device-${runs}\n`);
     const { value, done } = await this.#answers.next();
     if (done) throw new Error('the load program has ended');
     const [made, errors, seconds] = value.split(' ').map(Number) as [number, number, number];

@@ -49,7 +49,8 @@ export class Pinned implements AsyncDisposable {
   }
 }
 
-function cpuSecondsOf(pid: number): number {
+/** CPU-seconds of a process so far, user and system, with all its threads and children. */
+export function cpuSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   // The second field is the program's name in parentheses; user and system time are the fields 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -19,6 +19,8 @@ export interface Result {
   readonly cpuSeconds: number;
   /** Requests per CPU-second of the server: the median of the rounds. */
   readonly perCpuSecond: number;
+  /** Requests per second of the clock: the median of the rounds. */
+  readonly perSecond: number;
   /** To the first contender in the same round: the median of the rounds, and the least and the greatest. */
   readonly ratio: number;
   readonly ratios: readonly [number, number];
@@ -62,6 +64,7 @@ function resultOf(name: string, rounds: readonly Round[], reference: readonly nu
     errors: total('errors'),
     cpuSeconds: total('cpuSeconds'),
     perCpuSecond: median(rounds.map(speed)),
+    perSecond: median(rounds.map(({ requests, seconds }) => requests / seconds)),
     ratio: median(ratios),
     ratios: [Math.min(...ratios), Math.max(...ratios)],
     busy: total('cpuSeconds') / total('seconds'),
@@ -89,5 +92,25 @@ export function print(title: string, results: readonly Result[]): void {
     ];
     console.log(`${cells.join(' ')}  ${name}`);
   }
+  refuseErrors(results);
+}
+
+/** Prints requests by the clock: what matters where a server waits for another one. Throws as `print` does. */
+export function printSpeeds(title: string, results: readonly Result[]): void {
+  console.log(`\n${title}`);
+  console.log('requests  per second  of the first  core busy');
+  for (const { name, requests, perSecond, busy } of results) {
+    const cells = [
+      String(requests).padStart(8),
+      perSecond.toFixed(0).padStart(10),
+      (perSecond / results[0]!.perSecond).toFixed(2).padStart(12),
+      `${(busy * 100).toFixed(0)} %`.padStart(9),
+    ];
+    console.log(`${cells.join('  ')}  ${name}`);
+  }
+  refuseErrors(results);
+}
+
+function refuseErrors(results: readonly Result[]): void {
   if (results.some(({ errors }) => errors > 0)) throw new Error('There were errors: these figures count for nothing.');
 }

@@ -1,9 +1,11 @@
-// `npm run bench`: the gateway beside nginx and plain Node, provisioning, and the crypto service alone.
+// `npm run bench`: the gateway beside nginx and plain Node, provisioning, the crypto service alone, and the custodians.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { benchCustodians } from './custodians.ts';
+import { benchCustodyAway } from './custody-away.ts';
 import { Fleetroot } from './fleetroot.ts';
 import { benchGateway } from './gateway.ts';
 import { compileLoad } from './load.ts';
@@ -21,6 +23,8 @@ const tools = {
   openssl: ['openssl', 'version'],
   unzip: ['unzip', '-v'],
   'util-linux': ['taskset', '--version'],
+  softhsm2: ['softhsm2-util', '--version'],
+  'python3-venv': ['python3', '-m', 'venv', '--help'],
 } as const;
 
 const missing = Object.entries(tools).filter(([, [command, ...args]]) => spawnSync(command, args).status !== 0);
@@ -48,3 +52,6 @@ await benchRevocation(small, account!, 'account-0');
 console.log('\nThe crypto service alone');
 const cryptoService = new URL('crypto-service.ts', import.meta.url).pathname;
 execFileSync('taskset', ['-c', `${serverCore}`, process.execPath, cryptoService], { stdio: 'inherit' });
+
+await benchCustodians(program, dir);
+await benchCustodyAway(program, dir);
