@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
+import { type Pkcs11Settings, pkcs11Settings, readPkcs11 } from './config/pkcs11.ts';
+import { readVault, type VaultSettings, vaultSettings } from './config/vault.ts';
 import { Problem } from './problem.ts';
 import { parseDuration } from './time.ts';
 
@@ -36,20 +38,38 @@ export interface Config {
   };
   readonly operator: { readonly port: number };
   readonly custody: {
-    /** File that holds the master key; null for `master.key` in the data directory. */
-    readonly masterKeyFile: string | null;
-    /** Name of the environment variable that holds it instead. */
-    readonly masterKeyVariable: string | null;
+    /** Where the master key is; null for `master.key` in the data directory. */
+    readonly masterKey: MasterKeyPlace | null;
+    /** Where the one is that a rotation leads to; null where the server makes it beside the present one. */
+    readonly nextMasterKey: MasterKeyPlace | null;
     /** The custodian that new keys are made in; those that are there stay where they are. */
     readonly default: CustodianName;
     /** How long a call to a custodian may take, in milliseconds. */
     readonly timeout: number;
+  };
+  /** The custodian `vault`; null where none is configured. */
+  readonly vault: VaultSettings | null;
+  /** The custodian `pkcs11`; null where none is configured. */
+  readonly pkcs11: Pkcs11Settings | null;
+  readonly trust: {
+    /** Another node's owner-trust.json, for what this node does not know yet of accounts whose owner signs; or null. */
+    readonly ownerFile: string | null;
   };
   readonly refusals: {
     /** How many refusals are kept for each account. */
     readonly kept: number;
   };
   readonly log: { readonly level: string };
+}
+
+/** Where a master key, or the passphrase that it is derived from, is read. */
+export interface MasterKeyPlace {
+  readonly holds: 'key' | 'passphrase';
+  readonly in: 'file' | 'variable' | 'credential';
+  /** The file's absolute path, or the name of the environment variable or systemd credential. */
+  readonly name: string;
+  /** The setting that says so. */
+  readonly setting: string;
 }
 
 /** The custodians there are; `software` always is. */
@@ -67,6 +87,12 @@ type Parse = (value: unknown) => unknown;
 const text: Parse = (value) => {
   if (typeof value === 'string' && value !== '') return value;
   throw new Error('is to be a text');
+};
+
+/** As systemd takes it: a file's name in a directory of the unit's own (systemd.exec(5), LoadCredential=). */
+const credential: Parse = (value) => {
+  if (typeof value === 'string' && /^(?!\.{1,2}$)[\x21-\x2e\x30-\x7e]{1,255}$/.test(value)) return value;
+  throw new Error('is to be the name of a systemd credential');
 };
 
 const domain: Parse = (value) => {
@@ -127,6 +153,19 @@ const settings = {
   'custody.timeout': [milliseconds, 5_000],
   'custody.master_key_file': [text, null],
   'custody.master_key_variable': [text, null],
+  'custody.master_key_credential': [credential, null],
+  'custody.passphrase_file': [text, null],
+  'custody.passphrase_variable': [text, null],
+  'custody.passphrase_credential': [credential, null],
+  'custody.next_master_key_file': [text, null],
+  'custody.next_master_key_variable': [text, null],
+  'custody.next_master_key_credential': [credential, null],
+  'custody.next_passphrase_file': [text, null],
+  'custody.next_passphrase_variable': [text, null],
+  'custody.next_passphrase_credential': [credential, null],
+  ...vaultSettings,
+  ...pkcs11Settings,
+  'trust.owner_file': [text, null],
   'refusals.kept': [wholeNumber(10, 1_000_000), 1000],
   'log.level': [oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'],
 } as const satisfies Record<string, readonly [Parse, unknown]>;
@@ -204,21 +243,45 @@ export function loadConfig({
     custody: {
       default: read('custody.default'),
       timeout: read('custody.timeout'),
-      masterKeyFile: read('custody.master_key_file'),
-      masterKeyVariable: read('custody.master_key_variable'),
+      masterKey: masterKeyPlace('', read, faults),
+      nextMasterKey: masterKeyPlace('next_', read, faults),
     },
+    vault: readVault(read, faults),
+    pkcs11: readPkcs11(read, faults),
+    trust: { ownerFile: read('trust.owner_file') },
     refusals: { kept: read('refusals.kept') },
     log: { level: read('log.level') },
   } as Config;
 
-  if (config.custody.masterKeyFile !== null && config.custody.masterKeyVariable !== null) {
-    faults.push('custody.master_key_file and custody.master_key_variable are both given: keep one');
+  if (config.custody.default === 'vault' && config.vault === null && faults.length === 0) {
+    faults.push('custody.default is vault, but vault.address is not given');
+  }
+  if (config.custody.default === 'pkcs11' && config.pkcs11 === null && faults.length === 0) {
+    faults.push('custody.default is pkcs11, but pkcs11.module is not given');
   }
   if (faults.length > 0) {
     throw new Problem('invalid_request', `The configuration has ${faults.length} fault(s):\n  ${faults.join('\n  ')}`);
   }
   for (const section of Object.values(config)) Object.freeze(section);
   return Object.freeze(config);
+}
+
+/** The one place that is given of the six that a master key may have; null for none, or where a fault was found. */
+function masterKeyPlace(
+  which: '' | 'next_',
+  read: (key: SettingKey) => unknown,
+  faults: string[],
+): MasterKeyPlace | null {
+  const given: MasterKeyPlace[] = [];
+  for (const holds of ['key', 'passphrase'] as const) {
+    for (const place of ['file', 'variable', 'credential'] as const) {
+      const setting = `custody.${which}${holds === 'key' ? 'master_key' : 'passphrase'}_${place}` as const;
+      const name = read(setting) as string | null;
+      if (name !== null) given.push({ holds, in: place, name: place === 'file' ? resolve(name) : name, setting });
+    }
+  }
+  if (given.length > 1) faults.push(`${given.map(({ setting }) => setting).join(' and ')} are given: keep one`);
+  return given[0] ?? null;
 }
 
 function optionOf(key: SettingKey): string {

@@ -4,9 +4,11 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
 import type { Custodian } from './custody/custodian.ts';
-import { openSeal } from './custody/master-key.ts';
+import { createPkcs11Custodian } from './custody/pkcs11.ts';
 import type { Seal } from './custody/seal.ts';
 import { createSoftwareCustodian } from './custody/software.ts';
+import { createVaultCustodian } from './custody/vault.ts';
+import { WatchedCustodian, type WatchOptions } from './custody/watch.ts';
 import { Gateway } from './gateway/listener.ts';
 import type { GatewayCredentials } from './gateway/trust.ts';
 import { openGatewayKey } from './issuing/gateway-ca.ts';
@@ -15,13 +17,16 @@ import { HeldKeys } from './issuing/held-keys.ts';
 import { Issuer } from './issuing/issuer.ts';
 import type { Log } from './log.ts';
 import { startOperator } from './operator/api.ts';
+import type { ReadinessFault } from './operator/readiness.ts';
 import { Problem } from './problem.ts';
 import { KeyPool } from './provisioning/key-pool.ts';
+import { watchOwnerTrust } from './provisioning/owner-standing.ts';
 import type { Provisioning } from './provisioning/provisioning.ts';
+import { TrustFile } from './provisioning/trust-file.ts';
 import { gatewayCasOf, gatewayCertificateOf } from './registry/gateway-cas.ts';
-import { serverValue } from './registry/server-values.ts';
 import { openRegistry, type Registry } from './registry/writer.ts';
-import { Secret } from './secret.ts';
+import { finishRotation, openMasterKey, rotationOf } from './server/master-key.ts';
+import { formatInstant } from './time.ts';
 import { certificateToPem } from './x509/certificate.ts';
 import { encodePem } from './x509/pem.ts';
 
@@ -53,31 +58,39 @@ export async function startServer(
   const registry = opened.use(
     await openRegistry({ file: join(config.dataDir, 'registry.db'), clock, onFailure: failure.resolve }),
   );
-  const seal = await openSealOf(config, registry);
+  const masterKey = opened.use(await openMasterKey(config, registry, log));
+  const { seal } = masterKey;
   await settleWhatWasInterrupted(registry, log);
 
-  const keys = openKeys(config, registry, seal, opened);
+  const custodians = openCustodians(config, seal, { log, clock, onWell: () => tend(complete) });
+  for (const custodian of custodians.values()) opened.use(custodian);
+  const keys = new HeldKeys({ registry, custodians, newKeysIn: config.custody.default });
   const issuer = new Issuer({ registry, keys, clock });
   const keyPool = opened.use(new KeyPool());
+  const trustFile = await TrustFile.open(config.dataDir, config.trust.ownerFile);
   const publicPort = () => config.gateway.publicPort ?? gateway.ports[0] ?? 0;
   const provisioning: Provisioning = {
     registry,
     issuer,
     seal,
     keyPool,
+    trustFile,
     clock,
     gateway: { domain: config.gateway.domain, publicPort },
   };
   const renew = () => renewGateways(issuer, seal, log);
-  const tend = async () => {
-    await renew();
-    await destroyCondemned(issuer, log);
+  const complete = () => completeGateways(issuer, seal, log);
+  // One after the other; what cannot be done since a custodian is away is done when it is back.
+  let tended = Promise.resolve();
+  const tend = (gateways: () => Promise<void>): void => {
+    tended = tended
+      .then(gateways)
+      .then(() => destroyCondemned(issuer, log))
+      .catch((error: unknown) => log.error({ err: error }, 'what is due could not be looked at'));
   };
-  await completeGateways(issuer, seal, log);
-  await destroyCondemned(issuer, log);
-  const renewal = setInterval(() => {
-    tend().catch((error: unknown) => log.error({ err: error }, 'what is due could not be looked at'));
-  }, renewalInterval).unref();
+  tend(complete);
+  await tended;
+  const renewal = setInterval(() => tend(renew), renewalInterval).unref();
   opened.defer(() => clearInterval(renewal));
 
   const { defaultAccount, ...listening } = config.gateway;
@@ -87,17 +100,23 @@ export async function startServer(
   );
   opened.use(gateway);
   let listens = false;
+  const ownerTrust = watchOwnerTrust(provisioning, clock);
   const operator = opened.use(
     await startOperator({
       socketPath: join(config.dataDir, 'operator.sock'),
       port: config.operator.port,
       provisioning,
+      custody: rotationOf(masterKey, log),
       log,
-      ready: async () => listens,
+      ready: async () => ({
+        serving: listens,
+        faults: [...faultsOf(custodians), ...(await ownerTrust())],
+      }),
     }),
   );
   await gateway.listen();
   listens = true;
+  finishRotation(masterKey, log);
 
   const all = opened.move();
   return {
@@ -109,28 +128,25 @@ export async function startServer(
   };
 }
 
-async function openSealOf({ dataDir, custody }: Config, registry: Registry): Promise<Seal> {
-  const variable = custody.masterKeyVariable;
-  const value = variable === null ? undefined : process.env[variable];
-  if (variable !== null && value === undefined) {
-    throw new Problem('custody_unavailable', `The variable ${variable}, which is to hold the master key, is not set.`);
-  }
-  return openSeal(
-    { directory: dataDir, file: custody.masterKeyFile, text: value === undefined ? null : Secret.fromText(value) },
-    {
-      read: async () => (await serverValue(registry.read, 'seal')) ?? null,
-      write: async (proof) => {
-        await registry.write('rememberServerValue', { key: 'seal', value: proof });
-      },
-    },
-  );
+/** The custodians that are configured, by their names, each of them watched. */
+function openCustodians(
+  { custody: { timeout }, vault, pkcs11 }: Config,
+  seal: Seal,
+  watching: WatchOptions,
+): Map<string, WatchedCustodian> {
+  const all: Custodian[] = [createSoftwareCustodian(seal)];
+  if (vault !== null) all.push(createVaultCustodian({ ...vault, timeout }));
+  if (pkcs11 !== null) all.push(createPkcs11Custodian({ ...pkcs11, timeout }));
+  return new Map(all.map((custodian) => [custodian.name, new WatchedCustodian(custodian, watching)]));
 }
 
-/** The custodians that are configured, and our keys in them. */
-function openKeys(config: Config, registry: Registry, seal: Seal, opened: AsyncDisposableStack): HeldKeys {
-  const all: Custodian[] = [createSoftwareCustodian(seal)];
-  const custodians = new Map(all.map((custodian) => [custodian.name, opened.use(custodian)]));
-  return new HeldKeys({ registry, custodians, newKeysIn: config.custody.default });
+/** The custodians that are away, as `/readyz` tells it. */
+function faultsOf(custodians: ReadonlyMap<string, WatchedCustodian>): ReadinessFault[] {
+  return [...custodians.values()].flatMap(({ name, trouble }): ReadinessFault[] => {
+    if (trouble === null) return [];
+    const { fault, message: reason } = trouble.problem;
+    return [{ part: 'custody', custodian: name, fault, reason, since: formatInstant(trouble.since) }];
+  });
 }
 
 /** Keys of deleted accounts whose custodian was away at the time. */

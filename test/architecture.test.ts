@@ -10,7 +10,15 @@ import { readSource, type SourceFile } from './support/source-file.ts';
 /** docs/architecture.md, "Who may import whom". A folder may always import from itself. */
 const table: Record<string, readonly string[]> = {
   main: ['cli', 'config'],
-  cli: ['types of operator/schemas', 'server', 'config', 'demo', 'provisioning/device-identity', 'x509'],
+  cli: [
+    'types of operator/schemas',
+    'types of operator/key-schemas',
+    'server',
+    'config',
+    'demo',
+    'provisioning/device-identity',
+    'x509',
+  ],
   demo: ['server', 'config', 'cli/client', 'x509'],
   server: ['config', 'gateway', 'operator', 'provisioning', 'issuing', 'custody', 'registry', 'x509'],
   gateway: ['provisioning', 'registry', 'x509'],
@@ -25,7 +33,10 @@ const table: Record<string, readonly string[]> = {
 const everyones = ['problem', 'secret', 'outbound', 'log', 'metrics', 'time', 'socket-path'];
 
 /** What only the composition root may name, and only it may call: the concrete custodian and the concrete database. */
-const namedByServerAlone = ['custody/software', 'types apart: registry/writer'];
+const namedByServerAlone = ['custody/software', 'custody/vault', 'custody/pkcs11', 'types apart: registry/writer'];
+
+/** Where a private key of ours may be used; everywhere else there is the issuer, whose `keys` have no `sign`. */
+const signing = ['issuing', 'custody'];
 
 /** x509/ is pure; SQL is the registry's alone. */
 const pureParts = ['node:buffer', 'node:crypto'];
@@ -111,6 +122,25 @@ const rules = {
       .filter(({ to, typeOnly }) =>
         namedByServerAlone.some((entry) => entry === to || (entry === `types apart: ${to}` && !typeOnly)),
       )
+      .map(({ from, to }) => `${from} may not import ${to}`);
+  },
+
+  'only issuing/ signs with keys of ours'(here) {
+    const imports = allLinks(here).filter(
+      ({ from, to }) => to === 'issuing/held-keys' && folderOf(from) !== 'issuing' && from !== 'server',
+    );
+    const calls = [...here].filter(([file, { text }]) => !signing.includes(folderOf(file)) && /\.sign\b/.test(text));
+    return [
+      ...imports.map(
+        ({ from, to, typeOnly }) => `${from} may not import ${to}${typeOnly ? ', not even its types' : ''}`,
+      ),
+      ...calls.map(([file]) => `${file} may not call sign`),
+    ];
+  },
+
+  'the parts of a custodian are its own'(here) {
+    return allLinks(here)
+      .filter(({ from, to }) => folderOf(from) !== 'custody' && to !== null && /^custody\/(pkcs11|vault)-/.test(to))
       .map(({ from, to }) => `${from} may not import ${to}`);
   },
 
@@ -239,6 +269,31 @@ const offences: [keyof typeof rules, Record<string, string>, string[]][] = [
       'custody/a.ts': `import type { Software } from './software.ts';`,
     },
     ['gateway/a may not import registry/writer', 'custody/a may not import custody/software'],
+  ],
+  [
+    'only issuing/ signs with keys of ours',
+    {
+      'server.ts': `import { HeldKeys } from './issuing/held-keys.ts';`,
+      'server/a.ts': `import { HeldKeys } from '../issuing/held-keys.ts';`,
+      'issuing/a.ts': `import type { KeyCare } from './held-keys.ts'; keys.sign(key, algorithm, data);`,
+      'provisioning/a.ts': `import type { HeldKeys } from '../issuing/held-keys.ts';`,
+      'operator/a.ts': `await (issuer.keys as never as Signer).sign(key, algorithm, data);`,
+      'gateway/a.ts': `const { sign } = custodian; custodian.sign;`,
+    },
+    [
+      'server/a may not import issuing/held-keys',
+      'provisioning/a may not import issuing/held-keys, not even its types',
+      'operator/a may not call sign',
+      'gateway/a may not call sign',
+    ],
+  ],
+  [
+    'the parts of a custodian are its own',
+    {
+      'server.ts': `import './custody/pkcs11.ts'; import './custody/pkcs11-token.ts';`,
+      'custody/pkcs11.ts': `import './pkcs11-token.ts';`,
+    },
+    ['server may not import custody/pkcs11-token'],
   ],
   [
     'x509 reads and writes nothing but bytes in memory',

@@ -17,7 +17,7 @@ test('docs/errors.md lists every code with its status and its sentence, and no o
 });
 
 test('docs/configuration.md lists every setting, and no other', async () => {
-  const rows = [...(await page('configuration.md')).matchAll(/^\| `([a-z_.]+)` \|/gm)].map((match) => match[1]!);
+  const rows = [...(await page('configuration.md')).matchAll(/^\| `([a-z\d_.]+)` \|/gm)].map((match) => match[1]!);
   assert.deepEqual(rows.toSorted(), settingKeys.toSorted());
   assert.equal(variableOf('gateway.public_port'), 'FLEETROOT_GATEWAY_PUBLIC_PORT');
 });

@@ -25,11 +25,44 @@ function accountPage(shown: AccountJson): Page {
     ...(shown.kind === 'test' && { 'key type': shown.key_type, validity: shown.validity }),
     'device ID pattern': shown.device_id_pattern,
     namespace: shown.namespace,
-    'gateway CAs': shown.gateway_cas.map((ca) => `${ca.state} until ${ca.not_after}, SHA-256 ${ca.sha256}`),
+    'gateway CAs': shown.gateway_cas.map(
+      (ca) => `${ca.state} until ${ca.not_after}, SHA-256 ${ca.sha256}, key: ${gatewayKeyOf(ca)}`,
+    ),
     'Fleet Root CAs': shown.fleet_root_cas.map((ca) => `${ca.name} (${ca.kind}, ${ca.state}), ${ca.devices} device(s)`),
+    'keys that sign devices': deviceIssuingKeys(shown),
+    ...(shown.owner_key && ownerSheet(shown)),
     'distrusted keys': shown.distrusted_keys.map((key) => `${key.subject}, SHA-256 ${key.public_key_sha256}`),
     files: shown.files,
     created: shown.created_at,
+  });
+}
+
+/** What its owner has signed, and what came since. */
+function ownerSheet({ owner_key, trust_set }: AccountJson) {
+  if (!owner_key || !trust_set) return {};
+  const { number, sha256, accepted_at, narrowed, waiting, fault } = trust_set;
+  return {
+    'owner key': `${owner_key.algorithm}, SHA-256 ${owner_key.sha256}`,
+    'signed set':
+      number === 0 ? 'none yet: nobody is admitted' : `${number} of ${accepted_at ?? '-'}, SHA-256 ${sha256}`,
+    'narrowed since': narrowed.map(
+      (each) => `${each.kind} of ${each.fleet_root_ca ?? each.public_key_sha256} at ${each.at}`,
+    ),
+    ...(waiting && { waiting: "for the owner's signature: `fleet-root changes` writes what is to be signed" }),
+    ...(fault && { fault: [fault.rule, fault.remedy] }),
+  };
+}
+
+const gatewayKeyOf = ({ key_state, custodian }: AccountJson['gateway_cas'][number]): string =>
+  key_state === 'erased' ? 'erased' : custodian;
+
+/** A sentence where there is none: an empty list alone would leave open whether anybody has looked. */
+function deviceIssuingKeys({ device_issuing_keys: keys }: AccountJson): string[] {
+  if (keys.length === 0) return ['none: this server has no key that could sign a device certificate for this account'];
+  return keys.map((key) => {
+    const where = key.key_state === 'held' ? `in ${key.custodian}` : 'erased here, lies outside';
+    const way = key.exportable ? 'may be given out' : 'is never given out';
+    return `that of ${key.fleet_root_ca_name ?? 'no Fleet Root CA'}, ${where}, ${way}, key ${key.key_id}`;
   });
 }
 
@@ -42,8 +75,24 @@ export const accountCommands = [
       'A production account can never: it trusts the certificates of your own PKI.',
     ],
     arguments: { name: text('NAME', 'a-z, 0-9 and "-", at most 63 characters, not shaped like a UUID') },
-    options: { kind: choice(['test', 'production'], 'fixed for good; test unless given') },
-    call: ({ name, kind }, { api }) => api.post<AccountJson>('/accounts', { name, kind }),
+    options: {
+      kind: choice(['test', 'production'], 'fixed for good; test unless given'),
+      exportable: choice(
+        ['yes', 'no'],
+        'whether the private keys of its CAs may ever be given out or moved, for good; else yes in software, no elsewhere',
+      ),
+      'owner-key': file(
+        'FILE',
+        'a public key or certificate: whom the account trusts counts only as its owner signs it',
+      ),
+    },
+    call: ({ name, kind, exportable, 'owner-key': owner }, { api }) =>
+      api.post<AccountJson>('/accounts', {
+        name,
+        kind,
+        exportable: exportable && exportable === 'yes',
+        owner_key: owner && Buffer.from(owner).toString('base64'),
+      }),
     print: (made) =>
       noted(
         accountPage(made),
@@ -68,7 +117,8 @@ export const accountCommands = [
   }),
   command({
     words: 'account show',
-    about: 'Show an account: its policies, hosts, gateway CAs and Fleet Root CAs.',
+    about:
+      'Show an account: its policies, hosts and CAs, and every key here that could sign a device certificate for it.',
     arguments: { account },
     call: (given, { api }) => api.get<AccountJson>(at`/accounts/${given.account}`),
     print: accountPage,

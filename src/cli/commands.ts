@@ -8,6 +8,7 @@ import { custodyCommands } from './custody-commands.ts';
 import { demo } from './demo-command.ts';
 import { deviceCommands } from './device-commands.ts';
 import { fleetRootCommands } from './fleet-root-commands.ts';
+import { fleetRootKeyCommands, gatewayCaKeyCommands } from './key-file-commands.ts';
 import { explain, refusalCommands } from './refusal-commands.ts';
 import { serve } from './serve-command.ts';
 import { upstreamCommands } from './upstream-commands.ts';
@@ -16,8 +17,10 @@ export const commands: readonly Command[] = [
   serve,
   demo,
   ...accountCommands,
+  ...gatewayCaKeyCommands,
   ...credentialsCommands,
   ...fleetRootCommands,
+  ...fleetRootKeyCommands,
   ...deviceCommands,
   ...allowListCommands,
   ...refusalCommands,

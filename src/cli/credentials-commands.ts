@@ -1,15 +1,14 @@
 // `credentials …` and `provisioning-key …`: credentials.zip and the shared credentials in it.
 
-import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { CredentialsJson, ProvisioningKeyJson } from '../operator/schemas.ts';
 import { account } from './account-commands.ts';
 import { at } from './client.ts';
 import { command } from './command.ts';
-import { Failure } from './failure.ts';
 import { localConf } from './local-conf.ts';
+import { withNewFile } from './new-file.ts';
 import { type Page, sentences, sheet, table } from './page.ts';
-import { instant, reasonOf, repeated, required, short, text, wholeNumber } from './parameters.ts';
+import { instant, repeated, required, short, text, wholeNumber } from './parameters.ts';
 
 const id = text('ID', "the provisioning key's ID");
 
@@ -113,33 +112,3 @@ export const credentialsCommands = [
     print: (key) => sentences(`The provisioning key ${key.id} is disabled; it had been used ${key.uses} time(s).`),
   }),
 ];
-
-/**
- * Does what fills a new file. The file is opened first, anew and for this user alone: where it cannot be, nothing is
- * done; where nothing is written, it is removed again.
- */
-async function withNewFile<Made>(
-  path: string,
-  make: (write: (content: Buffer) => void) => Promise<Made>,
-): Promise<Made> {
-  const file = withReason(path, () => openSync(path, 'wx', 0o600));
-  try {
-    return await make((content) => withReason(path, () => writeFileSync(file, content)));
-  } catch (error) {
-    rmSync(path, { force: true });
-    throw error;
-  } finally {
-    closeSync(file);
-  }
-}
-
-function withReason<Done>(path: string, write: () => Done): Done {
-  try {
-    return write();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
-      throw new Failure(`${path} exists, and nothing is overwritten`, 'name a new file with -o');
-    }
-    throw new Failure(`cannot write ${path}: ${reasonOf(error)}`);
-  }
-}

@@ -1,11 +1,19 @@
 // `fleet-root …`: the Fleet Root CAs that an account trusts, their intermediates, and what it distrusts.
 
-import type { DistrustedKeyJson, FleetRootCaJson, RegisteredFleetRootCaJson } from '../operator/schemas.ts';
+import { resolve } from 'node:path';
+import type {
+  ChangesJson,
+  DistrustedKeyJson,
+  FleetRootCaJson,
+  RegisteredFleetRootCaJson,
+  TrustSetJson,
+} from '../operator/schemas.ts';
 import { account } from './account-commands.ts';
 import { at } from './client.ts';
 import { command } from './command.ts';
-import { type Page, sentences, sheet, table } from './page.ts';
-import { file, text } from './parameters.ts';
+import { withNewFile } from './new-file.ts';
+import { noted, type Page, sentences, sheet, table } from './page.ts';
+import { file, required, short, text } from './parameters.ts';
 
 const ca = text('CA', "the Fleet Root CA's ID, name or SHA-256");
 
@@ -15,6 +23,7 @@ const caPage = (shown: FleetRootCaJson): Page =>
     id: shown.id,
     kind: shown.kind,
     state: shown.state,
+    ...(shown.signed !== null && { signed: shown.signed, counts: shown.counts }),
     'SHA-256': shown.sha256,
     'not after': shown.not_after,
     devices: shown.devices,
@@ -23,6 +32,15 @@ const caPage = (shown: FleetRootCaJson): Page =>
       (each) => `${each.role} ${each.subject} until ${each.not_after}, SHA-256 ${each.sha256}`,
     ),
   });
+
+/** With a note where what was asked for counts only once the account's owner has signed it. */
+const orWaiting = (page: Page, { waiting }: { waiting: boolean }, given: { account: string }): Page =>
+  waiting
+    ? noted(
+        page,
+        `This waits for the owner's signature: \`fleetroot fleet-root changes ${given.account} -o FILE\` writes what is to be signed.`,
+      )
+    : page;
 
 /** One of the three commands that set the state of a Fleet Root CA. */
 const stateCommand = (word: 'activate' | 'close' | 'disable', about: string, consequence: string | null) =>
@@ -39,8 +57,12 @@ const stateCommand = (word: 'activate' | 'close' | 'disable', about: string, con
     }),
     call: (given, { api }) =>
       api.post<FleetRootCaJson>(at`/accounts/${given.account}/fleet-root-cas/${given.ca}/${word}`),
-    print: ({ name, state, devices }) =>
-      sentences(`The Fleet Root CA ${name} is ${state}; it has ${devices} device(s).`),
+    print: (changed, given) =>
+      orWaiting(
+        sentences(`The Fleet Root CA ${changed.name} is ${changed.state}; it has ${changed.devices} device(s).`),
+        changed,
+        given,
+      ),
   });
 
 export const fleetRootCommands = [
@@ -58,15 +80,18 @@ export const fleetRootCommands = [
         at`/accounts/${given.account}/fleet-root-cas` + (given.name === undefined ? '' : at`?name=${given.name}`),
         given.certificate,
       ),
-    print: ({ name, id, added, intermediates, not_after }) =>
-      sentences(
+    print: (registered, given) => {
+      const { name, id, added, intermediates, not_after } = registered;
+      const said = sentences(
         added === 'new'
           ? `The Fleet Root CA ${name} (${id}) is registered; it is valid until ${not_after}.`
           : `The Fleet Root CA ${name} (${id}) was there and has one more certificate; it is valid until ${not_after}.`,
         ...(intermediates > 0
           ? [`The first certificate of the file is the trust anchor, the other ${intermediates} its intermediates.`]
           : []),
-      ),
+      );
+      return orWaiting(said, registered, given);
+    },
   }),
   command({
     words: 'fleet-root list',
@@ -81,6 +106,7 @@ export const fleetRootCommands = [
           name: (row) => row.name,
           kind: (row) => row.kind,
           state: (row) => row.state,
+          ...(cas.some((row) => row.counts !== null) && { counts: (row) => row.counts }),
           devices: (row) => row.devices,
           'not after': (row) => row.not_after,
           id: (row) => row.id,
@@ -132,7 +158,10 @@ export const fleetRootCommands = [
     arguments: { account, certificate: file('FILE', 'its certificate') },
     call: (given, { api }) =>
       api.post<DistrustedKeyJson>(at`/accounts/${given.account}/distrusted-keys/remove`, given.certificate),
-    print: ({ public_key_sha256 }) => sentences(`The public key ${public_key_sha256} is no longer distrusted.`),
+    print: (key, given) =>
+      key.waiting
+        ? orWaiting(sentences(`The public key ${key.public_key_sha256} stays distrusted for now.`), key, given)
+        : sentences(`The public key ${key.public_key_sha256} is no longer distrusted.`),
   }),
   command({
     words: 'fleet-root successor',
@@ -148,5 +177,47 @@ export const fleetRootCommands = [
       }),
     print: (old, given) =>
       sentences(`The ${old.devices} device(s) of ${old.name} may come back with certificates under ${given.new}.`),
+  }),
+  command({
+    words: 'fleet-root changes',
+    about: "Write what the account's owner is to sign: whom it shall trust from now on.",
+    more: [
+      'For accounts that were made with an owner key. The file is a text to be read before it is signed, as it is:',
+      '  openssl dgst -sha256 -sign owner.key -out FILE.sig FILE               (P-256; -sha384 for P-384)',
+      '  openssl pkeyutl -sign -rawin -inkey owner.key -in FILE -out FILE.sig  (Ed25519)',
+    ],
+    arguments: { account },
+    options: { output: short('o', required(text('FILE', 'where to write it; never overwrites'))) },
+    call: (given, { api }) =>
+      withNewFile(resolve(given.output), async (write) => {
+        const { document, ...changes } = await api.get<ChangesJson>(at`/accounts/${given.account}/trust-sets/next`);
+        if (document !== null) write(document);
+        return { ...changes, file: document === null ? null : resolve(given.output) };
+      }),
+    print: ({ file: written, number, sha256, differences }, given) =>
+      written === null
+        ? sentences(`There is nothing to sign: what ${given.account} is to trust is what its owner has signed.`)
+        : noted(
+            sentences(
+              `${written} is written: set ${number}, SHA-256 ${sha256}. Signed, it changes:`,
+              ...differences.map(({ change, what }) => `  ${change.padEnd(8)}  ${what}`),
+            ),
+            `Next: have it read and signed, then \`fleetroot fleet-root apply ${given.account} FILE FILE.sig\`.`,
+          ),
+  }),
+  command({
+    words: 'fleet-root apply',
+    about: 'Let what the owner has signed count; what it no longer trusts loses its connections at once.',
+    arguments: {
+      account,
+      document: file('FILE', 'what `fleet-root changes` wrote'),
+      signature: file('FILE.sig', "the owner's signature over it"),
+    },
+    call: (given, { api }) =>
+      api.post<TrustSetJson>(at`/accounts/${given.account}/trust-sets`, {
+        document: Buffer.from(given.document).toString('base64'),
+        signature: Buffer.from(given.signature).toString('base64'),
+      }),
+    print: ({ number, sha256 }, given) => sentences(`Set ${number} of ${given.account} counts now, SHA-256 ${sha256}.`),
   }),
 ];

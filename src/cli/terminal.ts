@@ -1,6 +1,8 @@
 // The streams that a command writes to, and the one person it may ask.
 
 import { createInterface } from 'node:readline/promises';
+import type { Secret } from '../secret.ts';
+import { SecretLines } from './secret-lines.ts';
 
 export interface Terminal {
   /** What the command was asked for, as it is. */
@@ -9,6 +11,11 @@ export interface Terminal {
   err(text: string): void;
   /** Whether the question was answered with yes; null where there is nobody to ask. */
   ask(question: string): Promise<boolean | null>;
+  /**
+   * What is typed without an echo; where stdin is no terminal, its next line. Null where nothing comes. Throws Failure
+   * where the person interrupts it.
+   */
+  askSecret(question: string): Promise<Secret | null>;
 }
 
 /** The terminal, or whatever stands in its place, of this process. A reader of stdout who has had enough is no error. */
@@ -16,6 +23,7 @@ export function openTerminal(): Terminal {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
+  const secretLines = new SecretLines(process.stdin);
   return {
     out: (content) => void process.stdout.write(content),
     err: (text) => void process.stderr.write(text),
@@ -27,6 +35,12 @@ export function openTerminal(): Terminal {
       } finally {
         lines.close();
       }
+    },
+    async askSecret(question) {
+      const { isTTY } = process.stdin;
+      const answer = await secretLines.next(() => isTTY && process.stderr.write(question));
+      if (isTTY) process.stderr.write('\n');
+      return answer;
     },
   };
 }

@@ -48,7 +48,10 @@ export interface Custodian extends AsyncDisposable {
    */
   create(request: KeyRequest): Promise<NewKey>;
 
-  /** Takes in a private key (PKCS#8, DER) that was made elsewhere, and is of the type named; wiping it is the caller's. */
+  /**
+   * Takes in a private key (PKCS#8, DER) that was made elsewhere, and is of the type named; wiping it is the caller's. It
+   * takes the place of the same key where a move that was interrupted has left that here under the same ID.
+   */
   import(request: KeyRequest, privateKey: Secret): Promise<NewKey>;
 
   /** The public key (SubjectPublicKeyInfo, DER) of the key that is really there. */
@@ -65,6 +68,18 @@ export interface Custodian extends AsyncDisposable {
 
   /** Resolves where the custodian is there, open, and lets us use it. Cheap enough to be asked every second. */
   check(): Promise<void>;
+}
+
+/** What is known of a custodian that somebody watches. */
+export interface Watched {
+  /** Set while it does nothing: then whatever it is asked fails at once with this problem. */
+  readonly trouble: Trouble | null;
+}
+
+/** Why, and since when (ms since 1970), a custodian does nothing. */
+export interface Trouble {
+  readonly problem: CustodyProblem;
+  readonly since: number;
 }
 
 /**

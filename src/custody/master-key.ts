@@ -1,128 +1,222 @@
-// Where the master key comes from, and the proof that it is the one under which this registry's secrets were sealed.
-
-import { randomBytes } from 'node:crypto';
-import { open, rename } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+// The master key: which one this registry's secrets lie under, proved at every start, and its rotation.
 
 import { Problem } from '../problem.ts';
-import { Secret } from '../secret.ts';
-import { createSeal, masterKeySize } from './seal.ts';
-import type { Seal } from './seal.ts';
+import type { Secret } from '../secret.ts';
+import { CustodyProblem } from './custodian.ts';
+import { besideOf, makeKeyFile, type MasterKeySource, moveFile, placeOf } from './master-key-source.ts';
+import { decodeDerivation, type Derivation, newDerivation } from './passphrase.ts';
+import {
+  findProven,
+  type Found,
+  keyIn,
+  type MasterKeyRecord,
+  type MasterKeySources,
+  recordOf,
+  renewedRecord,
+} from './proven-key.ts';
+import { checkAll, resealAll, type SealedStore } from './resealing.ts';
+import { ChangeableSeal, createSeal, type Seal } from './seal.ts';
 
-/** Where the master key is looked for: `text` (a variable's value) first, then `file`, then the data directory. */
-export interface MasterKeySource {
-  /** The data directory, which gets a master key at the first start where nothing else is configured. */
-  directory: string;
-  /** A file named in the configuration, or null. */
-  file: string | null;
-  /** The key itself, from a variable, or null. */
-  text: Secret | null;
+/** What the registry remembers of this server's master keys, and everything that is sealed under them. */
+export interface MasterKeyRecords extends SealedStore {
+  read(which: 'present' | 'next'): Promise<MasterKeyRecord | null>;
+  /** Records the present key in the place of `before`. Throws `conflict` where that is not what is there. */
+  record(before: Uint8Array | null, record: MasterKeyRecord): Promise<void>;
+  /** Allows values under the next key beside those under the present one. Throws `conflict` while one is there. */
+  begin(next: MasterKeyRecord): Promise<void>;
+  /** Makes the next key the present one if everything lies under it. Gives how many values do not. */
+  end(): Promise<{ left: number }>;
 }
 
-/** The value sealed at the first start, as the registry remembers it. */
-export interface SealProof {
-  read(): Promise<Uint8Array | null>;
-  write(proof: Uint8Array): Promise<void>;
+/** What a rotation has done: how many values lie under the new key, all there are, and where that is. */
+export interface Rotated {
+  readonly values: number;
+  readonly source: MasterKeySource;
 }
 
-const proven = Buffer.from('fleetroot');
-const proofContext = 'proof of the master key';
+/** Holds the seal, and the one rotation that may be under way. */
+export class MasterKey implements AsyncDisposable {
+  readonly #seal: ChangeableSeal;
+  readonly #sources: MasterKeySources;
+  readonly #records: MasterKeyRecords;
+  /** Where the key is under which is sealed. */
+  #source: MasterKeySource;
+  #unfinished: boolean;
+  #underWay: Promise<Rotated> | null = null;
+  readonly #ending = new AbortController();
 
-/**
- * The seal of this server. At the first start (no proof yet) the data directory gets a new master key, where none is
- * configured, and the registry a proof of it; from then on another key, or none, stops the start: a server that went on
- * would seal new secrets that the right key does not open.
- * Throws Problem('custody_unavailable') that says what is wrong with which key.
- */
-export async function openSeal(source: MasterKeySource, proof: SealProof): Promise<Seal> {
-  const remembered = await proof.read();
-  const masterKey = await loadMasterKey(source, remembered === null);
-  const seal = createSeal(masterKey);
-  masterKey.wipe();
-  if (remembered === null) await proof.write(seal.seal(proven, proofContext));
-  else requireProof(seal, remembered, source);
-  return seal;
+  private constructor(
+    sources: MasterKeySources,
+    records: MasterKeyRecords,
+    { seal, source, unfinished }: { seal: ChangeableSeal; source: MasterKeySource; unfinished: boolean },
+  ) {
+    this.#sources = sources;
+    this.#records = records;
+    this.#seal = seal;
+    this.#source = source;
+    this.#unfinished = unfinished;
+  }
+
+  /**
+   * Opens the seal of this server. At the first start (no proof yet) the registry gets a proof of the master key, and the
+   * data directory a new master key where none is configured; from then on another key, or none, stops the start: a
+   * server that went on would seal new secrets that the right key does not open. During a rotation both keys are needed.
+   * Throws CustodyProblem that says what is wrong with which key.
+   */
+  static async open(sources: MasterKeySources, records: MasterKeyRecords): Promise<MasterKey> {
+    const present = await records.read('present');
+    if (present === null) return MasterKey.#openFirst(sources, records);
+    const next = await records.read('next');
+    using found = await findProven('present', present, sources, next !== null);
+    const seal = new ChangeableSeal(found.key);
+    if (next === null) {
+      const settled = { seal, source: await settleFile(found.source, sources.present), unfinished: false };
+      const renewed = renewedRecord(seal, present);
+      if (renewed !== null) await records.record(present.proof, renewed);
+      return new MasterKey(sources, records, settled);
+    }
+    using following = await findProven('next', next, sources, true);
+    seal.change(following.key);
+    return new MasterKey(sources, records, { seal, source: following.source, unfinished: true });
+  }
+
+  static async #openFirst(sources: MasterKeySources, records: MasterKeyRecords): Promise<MasterKey> {
+    const derivation = sources.present.holds === 'passphrase' ? newDerivation() : null;
+    using key = await firstKey(sources, derivation);
+    const seal = new ChangeableSeal(key);
+    await records.record(null, recordOf(seal, derivation));
+    return new MasterKey(sources, records, { seal, source: sources.present, unfinished: false });
+  }
+
+  get seal(): Seal {
+    return this.#seal;
+  }
+
+  /** Where the key is that is sealed under. */
+  get source(): MasterKeySource {
+    return this.#source;
+  }
+
+  /** Whether a rotation was begun that nobody is finishing. */
+  get interrupted(): boolean {
+    return this.#unfinished && this.#underWay === null;
+  }
+
+  /**
+   * Puts everything that is sealed under the next master key, or goes on with that where it was interrupted; the seal goes
+   * on serving. Throws Problem('conflict') while that is under way or where there is no next key, and CustodyProblem
+   * where a key cannot be had or something does not open; what was done by then stays, and nothing is lost.
+   */
+  async rotate(): Promise<Rotated> {
+    if (this.#underWay !== null) throw new Problem('conflict', 'A rotation of the master key is under way.');
+    this.#underWay = this.#rotate();
+    try {
+      return await this.#underWay;
+    } finally {
+      this.#underWay = null;
+    }
+  }
+
+  async #rotate(): Promise<Rotated> {
+    if (!this.#unfinished) await this.#begin();
+    for (;;) {
+      const values = await resealAll(this.#seal, this.#records, this.#ending.signal);
+      // What was sealed before the rotation began and recorded while the values were gone through is left.
+      if ((await this.#records.end()).left > 0) continue;
+      this.#unfinished = false;
+      this.#source = await settleFile(this.#source, this.#sources.present);
+      return { values, source: this.#source };
+    }
+  }
+
+  async #begin(): Promise<void> {
+    // Where the rotation before has left its file beside the place, the next one would leave it behind.
+    this.#source = await settleFile(this.#source, this.#sources.present);
+    // What opens under no key could never be brought under another: it is told before anything is changed.
+    await checkAll(this.#seal, this.#records, this.#ending.signal);
+    const { source, derivation, ...next } = await this.#nextKey();
+    using key = next.key;
+    await this.#records.begin(recordOf(createSeal(key), derivation));
+    this.#seal.change(key);
+    this.#source = source;
+    this.#unfinished = true;
+  }
+
+  async #nextKey(): Promise<Found & { derivation: Derivation | null }> {
+    const { next, env } = this.#sources;
+    if (next !== null) {
+      await this.#requireAnother(next);
+      const derivation = next.holds === 'passphrase' ? newDerivation() : null;
+      return { key: await keyIn(next, derivation, env), source: next, derivation };
+    }
+    const beside = await besideOf(this.#source);
+    if (beside === null) {
+      throw new Problem(
+        'conflict',
+        `No next master key is configured, and the present one (${placeOf(this.#source)}) is not the server's to replace.`,
+        'Configure one of custody.next_… and restart the server; docs/the-master-key.md has the steps.',
+      );
+    }
+    return { key: await makeNext(beside.next), source: beside.next, derivation: null };
+  }
+
+  /** A passphrase is told by the key that it gives with the present salt: with a new one it would give another each time. */
+  async #requireAnother(next: MasterKeySource): Promise<void> {
+    const present = await this.#records.read('present');
+    const derivation = present?.derivation ?? null;
+    if ((next.holds === 'passphrase') !== (derivation !== null)) return;
+    using key = await keyIn(next, derivation === null ? null : decodeDerivation(derivation), this.#sources.env);
+    if (!this.#seal.isUnder(key)) return;
+    throw new Problem(
+      'conflict',
+      `The next master key (${placeOf(next)}) is the present one.`,
+      'Give it another one; where a rotation has led to it, take the setting of the one before out.',
+    );
+  }
+
+  /** Ends a rotation where it stands; the next start goes on with it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort(new Problem('unavailable', 'The server ends; its next start goes on with the rotation.'));
+    await this.#underWay?.catch(() => {});
+  }
 }
 
-function requireProof(seal: Seal, remembered: Uint8Array, source: MasterKeySource): void {
+async function makeNext({ name }: MasterKeySource): Promise<Secret> {
   try {
-    seal.open(remembered, proofContext);
+    return await makeKeyFile(name);
   } catch (cause) {
     throw new Problem(
-      'custody_unavailable',
-      `The master key (${placeOf(source)}) is not the one under which this registry's secrets were sealed.`,
-      'Give the server the master key that belongs to this registry; without it no private key in it opens.',
+      'conflict',
+      `The next master key cannot be written to ${name}: ${(cause as Error).message}.`,
+      'Let the server write there, or make the next key yourself and name it in custody.next_master_key_file.',
       { cause },
     );
   }
 }
 
-/**
- * The master key, 32 octets: in text always base64 (`openssl rand -base64 32`). A file must be its owner's alone.
- * `firstStart` lets one be made in the data directory, durably, before anything is sealed under it.
- * Throws Problem('custody_unavailable').
- */
-async function loadMasterKey(source: MasterKeySource, firstStart: boolean): Promise<Secret> {
-  if (source.text !== null) return decode(source.text, source);
-  const file = fileOf(source);
+async function firstKey({ present, env }: MasterKeySources, derivation: Derivation | null): Promise<Secret> {
   try {
-    return await readMasterKey(file, source);
+    return await keyIn(present, derivation, env);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    if (firstStart && source.file === null) return makeMasterKey(file);
-    throw new Problem(
-      'custody_unavailable',
-      `The master key is missing: there is no file ${file}.`,
-      'Put it back from your backup; without it no private key in this registry opens.',
-      { cause: error },
-    );
+    const makes = present.setting === null && error instanceof CustodyProblem && error.fault === 'no_such_key';
+    if (!makes) throw error;
+    return makeKeyFile(present.name);
   }
 }
 
-async function readMasterKey(file: string, source: MasterKeySource): Promise<Secret> {
-  await using opened = await open(file);
-  const { mode } = await opened.stat();
-  if ((mode & 0o077) !== 0) {
-    throw new Problem(
-      'custody_unavailable',
-      `The master key ${file} can be reached by others than its owner (mode ${(mode & 0o777).toString(8)}).`,
-      `chmod 600 ${file}`,
+/** A next key that the server made and that counts now is put in the place of the one before, where that was not done. */
+async function settleFile(source: MasterKeySource, present: MasterKeySource): Promise<MasterKeySource> {
+  const beside = await besideOf(present);
+  if (beside === null || source.name !== beside.next.name || source.in !== 'file') return source;
+  try {
+    await moveFile(beside.next.name, beside.file);
+    return present;
+  } catch (cause) {
+    throw new CustodyProblem(
+      'unavailable',
+      `The new master key counts, but it cannot be put in its place: ${(cause as Error).message}.`,
+      `Put it there yourself: mv ${beside.next.name} ${beside.file}`,
+      { cause },
     );
   }
-  using content = new Secret(await opened.readFile());
-  return decode(content, source);
-}
-
-function decode(text: Secret, source: MasterKeySource): Secret {
-  const base64 = text.reveal().toString('latin1').trim();
-  const key = new Secret(Buffer.from(base64, 'base64'));
-  const exact = key.reveal().length === masterKeySize && key.reveal().toString('base64') === base64;
-  if (exact) return key;
-  throw new Problem(
-    'custody_unavailable',
-    `The master key (${placeOf(source)}) is not ${masterKeySize} octets in base64.`,
-    'One is made by: openssl rand -base64 32',
-  );
-}
-
-/** Written beside its place and renamed into it, so that a power cut leaves the whole key or none. */
-async function makeMasterKey(file: string): Promise<Secret> {
-  const key = new Secret(randomBytes(masterKeySize));
-  const unfinished = `${file}.new`;
-  await using written = await open(unfinished, 'w', 0o600);
-  await written.chmod(0o600);
-  await written.writeFile(`${key.reveal().toString('base64')}\n`);
-  await written.sync();
-  await rename(unfinished, file);
-  await using directory = await open(dirname(file));
-  await directory.sync();
-  return key;
-}
-
-function fileOf(source: MasterKeySource): string {
-  return source.file ?? join(source.directory, 'master.key');
-}
-
-function placeOf(source: MasterKeySource): string {
-  return source.text === null ? fileOf(source) : 'from the configuration';
 }

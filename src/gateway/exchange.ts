@@ -36,6 +36,8 @@ export interface ExchangeParts extends Routing {
 /** Answers requests. */
 export class Exchange {
   readonly #parts: ExchangeParts;
+  /** What is in the log: whoever is turned away while a custodian is away is given the same problem, which is told once. */
+  readonly #logged = new WeakSet<Problem>();
 
   constructor(parts: ExchangeParts) {
     this.#parts = parts;
@@ -131,7 +133,10 @@ export class Exchange {
       replyProblem(response, problem, { last: connection.ending });
       return;
     }
-    if (error.status >= 500) log.warn({ err: error }, 'a request could not be served');
+    if (error.status >= 500 && !this.#logged.has(error)) {
+      this.#logged.add(error);
+      log.warn({ err: error }, 'a request could not be served');
+    }
     if (turnedAway.has(error.status)) {
       refusals.note(refusalOf(error), connection);
       if (silent) {

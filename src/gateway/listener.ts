@@ -70,7 +70,7 @@ export class Gateway implements AsyncDisposable {
     this.#options = options;
     this.#provisioning = provisioning;
     this.#log = log;
-    this.#trust = new Trust(registry, credentialsOf);
+    this.#trust = new Trust(provisioning, credentialsOf);
     this.#connections = new Connections(
       this.#trust,
       (connection) => identifyPeer(registry, this.#trust, connection, clock()),

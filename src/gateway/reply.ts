@@ -2,7 +2,7 @@
 
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { Problem } from '../problem.ts';
+import { Problem, sentenceOf } from '../problem.ts';
 
 /** How long a connection that was refused is read on, so that the reply is not lost to a reset, in milliseconds. */
 const lingering = 2000;
@@ -20,7 +20,9 @@ export function replyProblem(response: ServerResponse, problem: Problem, { last 
     response.destroy();
     return;
   }
-  const text = JSON.stringify({ code: problem.code, description: problem.message });
+  // Where our keys lie and why they are out of reach is for operators: whoever holds a provisioning key may read this.
+  const description = problem.code === 'custody_unavailable' ? sentenceOf(problem.code) : problem.message;
+  const text = JSON.stringify({ code: problem.code, description });
   // Said aloud: a back end's own, which may be why its head could not be written, would be taken once more.
   response.writeHead(problem.status, STATUS_CODES[problem.status] ?? '', {
     'content-type': 'application/json',

@@ -5,8 +5,8 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 import { LRUCache } from 'lru-cache';
 import { type AccountTrust, loadAccountTrust } from '../provisioning/account-trust.ts';
 import { accountOfHost, requireAccount } from '../registry/accounts.ts';
+import type { Provisioning } from '../provisioning/provisioning.ts';
 import type { Change } from '../registry/changes.ts';
-import type { Registry } from '../registry/writer.ts';
 import { Verdicts } from './verdicts.ts';
 
 /** A gateway certificate with its chain up to the root (PEM) and its private key, as TLS needs them in process. */
@@ -45,14 +45,17 @@ export const contextOptions = {
 /** Hosts, TLS contexts, trust anchors and verdicts, by account. */
 export class Trust {
   readonly verdicts = new Verdicts();
-  readonly #registry: Registry;
+  readonly #provisioning: Pick<Provisioning, 'registry' | 'trustFile'>;
   readonly #credentialsOf: (account_id: string) => Promise<GatewayCredentials>;
   readonly #hosts = new LRUCache<string, string>({ max: mostHosts });
   readonly #contexts = new LRUCache<string, Promise<SecureContext>>({ max: mostAccounts });
   readonly #trusts = new LRUCache<string, Promise<AccountTrust>>({ max: mostAccounts });
 
-  constructor(registry: Registry, credentialsOf: (account_id: string) => Promise<GatewayCredentials>) {
-    this.#registry = registry;
+  constructor(
+    provisioning: Pick<Provisioning, 'registry' | 'trustFile'>,
+    credentialsOf: (account_id: string) => Promise<GatewayCredentials>,
+  ) {
+    this.#provisioning = provisioning;
     this.#credentialsOf = credentialsOf;
   }
 
@@ -61,7 +64,7 @@ export class Trust {
     const known = this.#hosts.get(host);
     if (known !== undefined) return known === nobody ? null : known;
     const { epoch } = this.verdicts;
-    const account = await accountOfHost(this.#registry.read, host);
+    const account = await accountOfHost(this.#provisioning.registry.read, host);
     if (epoch === this.verdicts.epoch) this.#hosts.set(host, account?.id ?? nobody);
     return account?.id ?? null;
   }
@@ -82,7 +85,7 @@ export class Trust {
   /** What the account trusts, parsed. Throws where the account is gone. */
   trustOf(account_id: string): Promise<AccountTrust> {
     return remembered(this.#trusts, account_id, async () =>
-      loadAccountTrust(this.#registry.read, await requireAccount(this.#registry.read, account_id)),
+      loadAccountTrust(this.#provisioning, await requireAccount(this.#provisioning.registry.read, account_id)),
     );
   }
 

@@ -41,8 +41,11 @@ export function readCaCertificates(file: Uint8Array, now: number): Certificate[]
   return certificates;
 }
 
-/** What a CA certificate must be to count on a path at all, so that it is refused here and not at the first device. */
-function requireFit(certificate: Certificate, which: string, now: number): void {
+/**
+ * What a CA certificate must be at this instant (ms since 1970) to count on a path at all, so that it is refused here and
+ * not at the first device. Throws Problem('certificate_unfit').
+ */
+export function requireFit(certificate: Certificate, which: string, now: number): void {
   const { extensions, publicKey, signatureScheme, notAfter, subject, issuer } = certificate;
   // RFC 5280 §4.2.1.9. Version 1 has no basicConstraints and says nothing about its purpose.
   if (extensions.basicConstraints?.ca !== true) {

@@ -6,7 +6,7 @@ import type { Seal } from '../custody/seal.ts';
 import { Problem } from '../problem.ts';
 import type { Secret } from '../secret.ts';
 import { hostsOf } from '../registry/accounts.ts';
-import { gatewayCasOf, gatewayCertificateOf } from '../registry/gateway-cas.ts';
+import { gatewayCasOf, gatewayCertificateOf, keyOutside } from '../registry/gateway-cas.ts';
 import type { Account, GatewayCa, GatewayCaState, GatewayCertificate } from '../registry/tables.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import type { Issuer } from './issuer.ts';
@@ -53,8 +53,28 @@ export async function issueGatewayCertificate(
   seal: Seal,
   account: Account,
 ): Promise<GatewayCertificate> {
-  const made = await makeGatewayCertificate(issuer, seal, account, await gatewayCaIn(issuer, account, 'active'));
+  const active = await gatewayCaIn(issuer, account, 'active');
+  const made = await makeGatewayCertificate(issuer, seal, account, active, await hostNames(issuer, account));
   return issuer.registry.write('recordGatewayCertificate', made);
+}
+
+/**
+ * Changes the hosts of an account by `change`, a write of the registry, once the gateway certificate for them has been
+ * made: without it nothing changes. `change` may throw, as custody may; then no gateway shows the certificate either.
+ */
+export async function changeHosts(
+  issuer: Issuer,
+  seal: Seal,
+  account: Account,
+  { to, change }: { to: (present: string[]) => string[]; change: () => Promise<unknown> },
+): Promise<void> {
+  const active = await gatewayCaIn(issuer, account, 'active');
+  const hosts = to(await hostNames(issuer, account));
+  const made = await makeGatewayCertificate(issuer, seal, account, active, hosts);
+  await change();
+  await issuer.registry.write('recordGatewayCertificate', made);
+  // Another change may have been made at the same time, or the active CA switched.
+  await currentGatewayCertificate(issuer, seal, account);
 }
 
 /** All of a gateway certificate but its record, so that nothing that can fail comes after a switch of CAs. */
@@ -63,10 +83,10 @@ async function makeGatewayCertificate(
   seal: Seal,
   account: Account,
   gatewayCa: GatewayCa,
+  hosts: string[],
 ): Promise<Omit<GatewayCertificate, 'created_at'>> {
   const id = randomUUID();
   const ca = await readSigningCa(issuer.registry.read, gatewayCa);
-  const hosts = await hostNames(issuer, account);
   using pair = await makeKeyPair('p256');
   const request = { profile: 'gateway', account, ca, publicKey: pair.publicKey, hosts } as const;
   const certificate = await issuer.issue(issuer.prepare(request));
@@ -114,7 +134,7 @@ export function openGatewayKey(seal: Seal, { id, sealed_key }: GatewayCertificat
 
 /**
  * Makes the standby gateway CA the active one, with a new gateway certificate under it, and a new CA the standby: devices
- * that come from now on have two pins again. Throws Problem('conflict') without a standby.
+ * that come from now on have two pins again. Throws Problem('conflict') without a standby, or where its key is not here.
  */
 export async function switchGatewayCa(
   issuer: Issuer,
@@ -122,10 +142,12 @@ export async function switchGatewayCa(
   account: Account,
 ): Promise<{ active: GatewayCa; standby: GatewayCa }> {
   const next = await gatewayCaIn(issuer, account, 'standby');
-  const certificate = await makeGatewayCertificate(issuer, seal, account, next);
-  // An account whose keys are never to be given out has none later either.
   const { key } = await readSigningCa(issuer.registry.read, next);
+  if (key.erased_at !== null) throw new Problem('conflict', ...keyOutside);
+  // An account whose keys are never to be given out has none later either.
   const made = await makeCa(issuer, account, 'gateway_ca', { exportable: key.exportable === 0 ? false : undefined });
+  // Sealed last: what waits long for its record may find the master key replaced.
+  const certificate = await makeGatewayCertificate(issuer, seal, account, next, await hostNames(issuer, account));
   const { active } = await issuer.registry.write('switchGatewayCa', { account_id: account.id });
   await issuer.registry.write('recordGatewayCertificate', certificate);
   return { active, standby: await recordGatewayCa(issuer, account, made, 'standby') };

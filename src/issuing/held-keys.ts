@@ -1,6 +1,6 @@
 // The keys that are ours, whichever custodian each lies with: made, checked, moved, given out, erased, destroyed.
 
-import { createPublicKey, randomBytes, randomUUID, verify } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import {
   type CustodyKey,
@@ -8,23 +8,31 @@ import {
   type Custodian,
   type KeyType,
   type SigningAlgorithm,
+  type Watched,
 } from '../custody/custodian.ts';
 import { Problem } from '../problem.ts';
-import { condemnedKeys, type KeyPlace } from '../registry/keys.ts';
+import { condemnedKeys, type KeyPlace, requireKey } from '../registry/keys.ts';
 import type { Account, KeyPurpose, KeyRow } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Secret } from '../secret.ts';
 import { parsePublicKey } from '../x509/key.ts';
+import { proveKey, publicHalf } from './key-proof.ts';
+import { custodyKey, isAt, placeOf, recordOf } from './key-record.ts';
 import { algorithmOf } from './signing-ca.ts';
 
 /** What may be done with keys of ours by whoever cannot sign with them: only the issuer has the whole. */
 export type KeyCare = Omit<HeldKeys, 'sign'>;
 
+/** A custodian, watched as the server's are. */
+type HeldCustodian = Custodian & Partial<Watched>;
+
 /** The registry's record of our keys and the custodians that hold them. */
 export class HeldKeys {
   readonly #registry: Registry;
-  readonly #custodians: ReadonlyMap<string, Custodian>;
-  readonly #newKeysIn: Custodian;
+  readonly #custodians: ReadonlyMap<string, HeldCustodian>;
+  readonly #newKeysIn: HeldCustodian;
+  /** The IDs of the keys whose place is being changed. */
+  readonly #changing = new Set<string>();
 
   /** `newKeysIn` names the custodian that new keys are made in; those of earlier keys are to be there too. */
   constructor({
@@ -33,7 +41,7 @@ export class HeldKeys {
     newKeysIn,
   }: {
     registry: Registry;
-    custodians: ReadonlyMap<string, Custodian>;
+    custodians: ReadonlyMap<string, HeldCustodian>;
     newKeysIn: string;
   }) {
     const custodian = custodians.get(newKeysIn);
@@ -89,9 +97,44 @@ export class HeldKeys {
     }
   }
 
-  /** Signs data itself, not a digest of it. Throws CustodyProblem. */
+  /**
+   * Whether it is worth while to prepare for a signature by a key. Asks its custodian nothing; throws CustodyProblem where
+   * that one is known to be away, or the key to be gone.
+   */
+  ready(key: KeyRow): void {
+    custodyKey(key);
+    const { trouble } = this.#custodianOf(key);
+    if (trouble) throw trouble.problem;
+  }
+
+  /**
+   * Signs data itself, not a digest of it. A key that has been moved since its row was read signs where it lies now.
+   * Throws CustodyProblem.
+   */
   async sign(key: KeyRow, algorithm: SigningAlgorithm, data: Uint8Array): Promise<Buffer> {
-    return this.#custodianOf(key).sign(custodyKey(key), algorithm, data);
+    return this.#whereItLies(key, (custodian, there) => custodian.sign(there, algorithm, data));
+  }
+
+  /** Its old copy is destroyed as soon as the new place is recorded, which may be between the reading of a row and its use. */
+  async #whereItLies<Result>(
+    key: KeyRow,
+    use: (custodian: Custodian, key: CustodyKey) => Promise<Result>,
+  ): Promise<Result> {
+    for (let tried = key; ;) {
+      try {
+        return await use(this.#custodianOf(tried), custodyKey(tried));
+      } catch (error) {
+        if (!(error instanceof CustodyProblem)) throw error;
+        const now = await requireKey(this.#registry.read, key.id);
+        if (isAt(now, placeOf(tried))) throw error;
+        tried = now;
+      }
+    }
+  }
+
+  /** Whether a custodian is there, open, and lets us use it. Throws CustodyProblem, Problem('not_found'). */
+  async checkCustodian(name: string): Promise<void> {
+    await this.#custodianNamed(name).check();
   }
 
   /**
@@ -99,12 +142,15 @@ export class HeldKeys {
    * (which is no certificate) so that it verifies. Throws CustodyProblem.
    */
   async check(key: KeyRow): Promise<void> {
-    await proveKey(this.#custodianOf(key), custodyKey(key), algorithmOf(key));
+    await this.#whereItLies(key, (custodian, there) => proveKey(custodian, there, algorithmOf(key)));
   }
 
-  /** Gives a private key out, PKCS#8 in DER, having recorded that it does; the caller wipes it. Throws CustodyProblem. */
+  /**
+   * Gives a private key out, PKCS#8 in DER, having recorded that it does; the caller wipes it. Throws CustodyProblem,
+   * Problem('conflict') for a key that is not here.
+   */
   async export(key: KeyRow): Promise<Secret> {
-    const privateKey = await this.#custodianOf(key).export(custodyKey(key));
+    const privateKey = await this.#giveOut(key);
     try {
       await this.#registry.write('recordKeyExport', { key_id: key.id });
       return privateKey;
@@ -114,28 +160,48 @@ export class HeldKeys {
     }
   }
 
+  /** What a row says of `exportable` is said in words of our own; its custodian holds to it whatever the row says. */
+  async #giveOut(key: KeyRow): Promise<Secret> {
+    requireHere(key);
+    if (key.exportable === 0) {
+      throw new CustodyProblem(
+        'not_exportable',
+        `Key ${key.id} in the custodian ${key.custodian} was made not to be given out, and cannot be made exportable later.`,
+        'A new account takes `account create --exportable yes`, where its custodian gives keys out.',
+      );
+    }
+    return this.#custodianOf(key).export(custodyKey(key));
+  }
+
   /**
    * Moves a key that may be given out to another custodian, where it may be given out only if `exportable` says so. The
    * new place is proved by a signature and recorded before the old one is destroyed.
    * Throws Problem('not_found') for a custodian that is not configured, Problem('conflict'), CustodyProblem.
    */
-  async move(key: KeyRow, to: string, { exportable }: { exportable: boolean }): Promise<KeyRow> {
-    const target = this.#custodians.get(to);
-    if (target === undefined) throw noCustodian(to, this.custodians);
-    if (to === key.custodian) throw new Problem('conflict', `Key ${key.id} is in the custodian ${to} already.`);
-    using privateKey = await this.#custodianOf(key).export(custodyKey(key));
-    const moved = await this.#takeIn(key, target, exportable, privateKey, 'moved');
-    await this.#destroyOldCopy(key, `Key ${key.id} has been moved to the custodian ${to}`);
-    return moved;
+  async move({ id }: Pick<KeyRow, 'id'>, to: string, { exportable }: { exportable: boolean }): Promise<KeyRow> {
+    const target = this.#custodianNamed(to);
+    return this.#alone(id, async (key) => {
+      requireHere(key);
+      if (to === key.custodian) throw new Problem('conflict', `Key ${id} is in the custodian ${to} already.`);
+      using privateKey = await this.#giveOut(key);
+      const moved = await this.#takeIn(key, target, exportable, privateKey, 'moved');
+      await this.#destroyOldCopy(key, `Key ${id} has been moved to the custodian ${to}`);
+      return moved;
+    });
   }
 
-  /** Erases a key here, which lies outside from then on. Throws CustodyProblem, Problem('conflict'). */
-  async erase(key: KeyRow): Promise<KeyRow> {
-    custodyKey(key);
-    await this.#custodianOf(key).check();
-    const erased = await this.#registry.write('eraseKey', { key_id: key.id, from: placeOf(key) });
-    await this.#destroyOldCopy(key, `Key ${key.id} has been erased from the registry`);
-    return erased;
+  /**
+   * Erases the key of a standby gateway CA here, which lies outside from then on. Throws CustodyProblem, and
+   * Problem('conflict') where it is needed here or was never exported.
+   */
+  async erase({ id }: Pick<KeyRow, 'id'>): Promise<KeyRow> {
+    return this.#alone(id, async (key) => {
+      requireHere(key);
+      await this.#custodianOf(key).check();
+      const erased = await this.#registry.write('eraseKey', { key_id: id, from: placeOf(key) });
+      await this.#destroyOldCopy(key, `Key ${id} has been erased from the registry`);
+      return erased;
+    });
   }
 
   async #destroyOldCopy(key: KeyRow, done: string): Promise<void> {
@@ -149,12 +215,29 @@ export class HeldKeys {
   }
 
   /**
-   * Takes an erased key in again, into the custodian of new keys. Throws Problem('conflict') for a key that was not
-   * erased, Problem('invalid_request') for a private key (PKCS#8, DER) that is not its own, CustodyProblem.
+   * Takes an erased key in again, where it was: into the custodian of new keys where that one is not configured any more.
+   * Throws Problem('conflict') for a key that was not erased, Problem('invalid_request') for a private key (PKCS#8, DER)
+   * that is not its own, CustodyProblem.
    */
-  async restore(key: KeyRow, privateKey: Secret): Promise<KeyRow> {
-    if (key.erased_at === null) throw new Problem('conflict', `Key ${key.id} was not erased here.`);
-    return this.#takeIn(key, this.#newKeysIn, key.exportable === 1, privateKey, 'imported');
+  async restore({ id }: Pick<KeyRow, 'id'>, privateKey: Secret): Promise<KeyRow> {
+    return this.#alone(id, async (key) => {
+      if (key.erased_at === null) throw new Problem('conflict', `Key ${id} was not erased here.`);
+      const custodian = this.#custodians.get(key.custodian) ?? this.#newKeysIn;
+      return this.#takeIn(key, custodian, key.exportable === 1, privateKey, 'imported');
+    });
+  }
+
+  /** Two changes of one key's place at once could each undo what the other has recorded. */
+  async #alone<Changed>(id: string, change: (key: KeyRow) => Promise<Changed>): Promise<Changed> {
+    if (this.#changing.has(id)) {
+      throw new Problem('conflict', `Key ${id} is being moved, erased or imported.`, 'Wait until that is done.');
+    }
+    this.#changing.add(id);
+    try {
+      return await change(await requireKey(this.#registry.read, id));
+    } finally {
+      this.#changing.delete(id);
+    }
   }
 
   async #takeIn(
@@ -169,16 +252,21 @@ export class HeldKeys {
     }
     const request = { id: key.id, keyType: key.key_type as KeyType, exportable };
     const taken = { ...request, ...(await custodian.import(request, privateKey)) };
+    const to: KeyPlace = {
+      custodian: custodian.name,
+      remembered: detached(taken.remembered),
+      exportable: exportable ? 1 : 0,
+    };
     try {
       await proveKey(custodian, { ...taken, publicKey: key.public_key }, algorithmOf(key));
-      const to: KeyPlace = {
-        custodian: custodian.name,
-        remembered: detached(taken.remembered),
-        exportable: exportable ? 1 : 0,
-      };
       return await this.#registry.write('placeKey', { key_id: key.id, from: placeOf(key), to, event });
     } catch (error) {
-      await custodian.destroy(taken).catch(() => {});
+      // Where the record was made after all, and only its answer lost, this is the one copy there is.
+      const recorded = await requireKey(this.#registry.read, key.id).then(
+        (now) => isAt(now, to),
+        () => true,
+      );
+      if (!recorded) await custodian.destroy(taken).catch(() => {});
       throw error;
     }
   }
@@ -191,9 +279,15 @@ export class HeldKeys {
     await this.#registry.write('forgetKey', { key_id: key.id });
   }
 
+  /** Destroys a key that came to nothing: where its custodian cannot do it now, `destroyCondemned` does it later. */
+  async discard(key: KeyRow): Promise<void> {
+    const condemned = await this.#registry.write('condemnKey', { key_id: key.id });
+    await this.destroy(condemned);
+  }
+
   /**
-   * Destroys what is to be destroyed since its account is gone: what a custodian cannot do now is tried again at the next
-   * call. Gives the keys that are still there, each with the reason.
+   * Destroys what is to be destroyed since its account is gone, or it came to nothing: what a custodian cannot do now is
+   * tried again at the next call. Gives the keys that are still there, each with the reason.
    */
   async destroyCondemned(): Promise<{ key: KeyRow; error: unknown }[]> {
     const left: { key: KeyRow; error: unknown }[] = [];
@@ -203,7 +297,13 @@ export class HeldKeys {
     return left;
   }
 
-  #custodianOf(key: KeyRow): Custodian {
+  #custodianNamed(name: string): HeldCustodian {
+    const custodian = this.#custodians.get(name);
+    if (custodian !== undefined) return custodian;
+    throw new Problem('not_found', `There is no custodian ${name} here: there are ${this.custodians.join(', ')}.`);
+  }
+
+  #custodianOf(key: KeyRow): HeldCustodian {
     const custodian = this.#custodians.get(key.custodian);
     if (custodian !== undefined) return custodian;
     throw new CustodyProblem(
@@ -214,57 +314,16 @@ export class HeldKeys {
   }
 }
 
-/** Has the custodian sign a random text by a key, and verifies it. Throws CustodyProblem. */
-async function proveKey(custodian: Custodian, key: CustodyKey, algorithm: SigningAlgorithm): Promise<void> {
-  const publicKey = await custodian.publicKey(key);
-  if (!publicKey.equals(key.publicKey)) {
-    throw new CustodyProblem('corrupted', `The custodian ${custodian.name} holds another key under ${key.id}.`);
-  }
-  const text = Buffer.concat([Buffer.from('fleetroot: this key is there '), randomBytes(16)]);
-  const signature = await custodian.sign(key, algorithm, text);
-  const spki = createPublicKey({ key: publicKey, format: 'der', type: 'spki' });
-  if (!verify(algorithm.split('-')[1], text, spki, signature)) {
-    throw new CustodyProblem('corrupted', `The custodian ${custodian.name} made a wrong signature with key ${key.id}.`);
-  }
-}
-
-function custodyKey(key: KeyRow): CustodyKey {
-  if (key.destroyed_at !== null) throw new CustodyProblem('no_such_key', `Key ${key.id} has been destroyed.`);
-  if (key.remembered === null) {
-    throw new CustodyProblem(
-      'no_such_key',
+/** Throws Problem('conflict') for a key that is not here. */
+function requireHere(key: KeyRow): void {
+  if (key.destroyed_at !== null) throw new Problem('conflict', `Key ${key.id} has been destroyed.`);
+  if (key.erased_at !== null) {
+    throw new Problem(
+      'conflict',
       `Key ${key.id} has been erased here and lies outside.`,
       'Import it again: `account gateway-ca import`.',
     );
   }
-  return { ...recordOf(key), remembered: key.remembered };
-}
-
-function recordOf(key: KeyRow): Omit<CustodyKey, 'remembered'> {
-  return {
-    id: key.id,
-    keyType: key.key_type as KeyType,
-    exportable: key.exportable === 1,
-    publicKey: key.public_key,
-  };
-}
-
-function placeOf({ custodian, remembered, exportable }: KeyRow): KeyPlace {
-  return { custodian, remembered, exportable };
-}
-
-/** The public key (SubjectPublicKeyInfo, DER) of a private one. Throws Problem('invalid_request'). */
-function publicHalf(privateKey: Secret): Buffer {
-  try {
-    const key = createPublicKey({ key: privateKey.reveal(), format: 'der', type: 'pkcs8' } as never);
-    return key.export({ type: 'spki', format: 'der' });
-  } catch {
-    throw new Problem('invalid_request', 'This is no private key in PKCS#8.');
-  }
-}
-
-function noCustodian(name: string, known: readonly string[]): Problem {
-  return new Problem('not_found', `There is no custodian ${name} here: there are ${known.join(', ')}.`);
 }
 
 /**

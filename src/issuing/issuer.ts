@@ -116,6 +116,7 @@ export class Issuer {
   async issue(token: Prepared, recording: Recording = this.#recording): Promise<Buffer> {
     const linted = Token.redeem(token, this);
     const { account_id, tbs_sha256 } = token.intention;
+    this.#keys.ready(linted.plan.key);
     await recording.intend(token.intention);
     try {
       const der = detached(await this.#sign(linted));

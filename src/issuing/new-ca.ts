@@ -29,6 +29,12 @@ export async function makeCa(
     keyType: 'p256',
     ...(exportable !== undefined && { exportable }),
   });
-  const certificate = await issuer.issue(issuer.prepare({ profile, account, key, id }));
-  return { id, key, certificate: parseCertificate(certificate) };
+  try {
+    const certificate = await issuer.issue(issuer.prepare({ profile, account, key, id }));
+    return { id, key, certificate: parseCertificate(certificate) };
+  } catch (error) {
+    // The first error is the one to tell.
+    await issuer.keys.discard(key).catch(() => {});
+    throw error;
+  }
 }

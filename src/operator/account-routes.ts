@@ -3,12 +3,16 @@
 import { setImmediate } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { switchGatewayCa } from '../issuing/gateway-ca.ts';
+import { eraseStandbyKey, exportStandbyKey } from '../issuing/key-export.ts';
 import { addHost, createAccount, deleteAccount, removeHost, setPolicy } from '../provisioning/accounts.ts';
+import { forgetGoneAccount } from '../provisioning/owner-pin.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { listAccounts } from '../registry/accounts.ts';
+import { Secret } from '../secret.ts';
 import { readDuration } from './inputs.ts';
+import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount } from './named.ts';
-import { accountJson } from './representations.ts';
+import { accountJson, exportedKeyJson } from './representations.ts';
 import {
   type AccountJson,
   AccountPath,
@@ -38,7 +42,9 @@ export function accountRoutes(api: Api, p: Provisioning): void {
   });
 
   api.post('/accounts', { schema: { body: NewAccount, response: { 201: AccountSchema } } }, async ({ body }, reply) => {
-    const account = await createAccount(p, { name: body.name, kind: body.kind ?? 'test' });
+    const { name, kind = 'test', owner_key, exportable } = body;
+    const owner = owner_key === undefined ? undefined : Buffer.from(owner_key, 'base64');
+    const account = await createAccount(p, { name, kind, owner_key: owner, exportable });
     return reply.code(201).send(await accountJson(p, account));
   });
 
@@ -47,6 +53,7 @@ export function accountRoutes(api: Api, p: Provisioning): void {
   );
 
   api.delete('/accounts/:account', { schema: { params: AccountPath, response } }, async ({ params }) => {
+    await forgetGoneAccount(p, params.account);
     const account = await namedAccount(registry.read, params.account);
     const last = await accountJson(p, account);
     await deleteAccount(p, account);
@@ -87,4 +94,24 @@ export function accountRoutes(api: Api, p: Provisioning): void {
     await switchGatewayCa(issuer, seal, account);
     return accountJson(p, account);
   });
+
+  api.post(
+    '/accounts/:account/gateway-cas/standby/export',
+    { schema: { params: AccountPath, body: NewPassphrase, response: { 200: ExportedKeySchema } } },
+    async ({ params, body }) => {
+      const account = await namedAccount(registry.read, params.account);
+      using passphrase = Secret.fromText(body.passphrase);
+      return exportedKeyJson(await exportStandbyKey(issuer, account, passphrase));
+    },
+  );
+
+  api.post(
+    '/accounts/:account/gateway-cas/standby/erase',
+    { schema: { params: AccountPath, response } },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      await eraseStandbyKey(issuer, account);
+      return accountJson(p, account);
+    },
+  );
 }

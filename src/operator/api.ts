@@ -13,9 +13,12 @@ import { type Custody, custodyRoutes } from './custody-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { fileRoutes } from './file-routes.ts';
 import { fleetRootRoutes } from './fleet-root-routes.ts';
+import { keyRoutes } from './key-routes.ts';
 import { listenOnSocket } from './listen-on-socket.ts';
 import { answerClientError, answerErrors, answerUnknownPath } from './problems.ts';
+import type { Readiness } from './readiness.ts';
 import { refusalRoutes } from './refusal-routes.ts';
+import { trustSetRoutes } from './trust-set-routes.ts';
 import { upstreamRoutes } from './upstream-routes.ts';
 
 export interface OperatorOptions {
@@ -26,8 +29,7 @@ export interface OperatorOptions {
   readonly provisioning: Provisioning;
   readonly custody: Custody;
   readonly log: Log;
-  /** Whether the server serves devices. */
-  readonly ready: () => Promise<boolean>;
+  readonly ready: () => Promise<Readiness>;
 }
 
 /** The listeners while they are open. */
@@ -85,11 +87,13 @@ function openApi(provisioning: Provisioning, custody: Custody, log: Log): Fastif
       accountRoutes(api, provisioning);
       credentialsRoutes(api, provisioning);
       fleetRootRoutes(api, provisioning);
+      trustSetRoutes(api, provisioning);
       deviceRoutes(api, provisioning);
       allowListRoutes(api, provisioning);
       refusalRoutes(api, provisioning);
       upstreamRoutes(api, provisioning);
       custodyRoutes(api, custody);
+      keyRoutes(api, provisioning);
     },
     { prefix: '/api/v1' },
   );
@@ -111,13 +115,17 @@ function openApi(provisioning: Provisioning, custody: Custody, log: Log): Fastif
   return app;
 }
 
-/** What may be asked without a login: whether the process lives, and whether it serves. */
-function openHealth(log: Log, ready: () => Promise<boolean>): FastifyInstance {
+/**
+ * What may be asked without a login: whether the process lives, and whether it serves. What is amiss while it serves is
+ * told with a 200: a load balancer that took the node out for it would cut off devices that are served perfectly well.
+ */
+function openHealth(log: Log, ready: () => Promise<Readiness>): FastifyInstance {
   const app = openServer(log);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async () => {
-    if (!(await ready())) throw new Problem('unavailable', 'The server does not serve devices yet.');
-    return { status: 'ready' };
+    const { serving, faults } = await ready();
+    if (!serving) throw new Problem('unavailable', 'The server does not serve devices yet.');
+    return faults.length === 0 ? { status: 'ready' } : { status: 'degraded', faults };
   });
   return app;
 }

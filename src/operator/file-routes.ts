@@ -1,11 +1,14 @@
 // Routes whose body is a file as people have it: certificates, an allow-list, an entry of credentials.zip.
 
-import { addIntermediate, distrust, registerFleetRootCa, trust } from '../issuing/fleet-root-registration.ts';
+import { addIntermediate, registerFleetRootCa, trust } from '../issuing/fleet-root-registration.ts';
+import { importStandbyKey } from '../issuing/key-export.ts';
 import { setAccountFile } from '../provisioning/account-file.ts';
 import { loadAccountTrust } from '../provisioning/account-trust.ts';
 import { explain } from '../provisioning/admission.ts';
 import { readCertificates } from '../provisioning/device-identity.ts';
+import { distrustKey } from '../provisioning/owner-signing.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
+import { Secret } from '../secret.ts';
 import { importAllowListFile } from './allow-list-file.ts';
 import { namedAccount } from './named.ts';
 import { accountJson, fleetRootCaJson } from './representations.ts';
@@ -27,6 +30,8 @@ import type { Api } from './typed-api.ts';
 const mebibyte = 1024 * 1024;
 /** Chains and CA bundles. */
 const certificates = { bodyLimit: mebibyte };
+/** One in PKCS#8, DER, in the clear: only who administers the server opens the socket. */
+const privateKeys = { bodyLimit: 16 * 1024 };
 /** Provisioning names the limit of an entry; a little beyond it, so that it can. */
 const entries = { bodyLimit: 2 * mebibyte };
 /** 100,000 device IDs of 64 characters of four bytes, with further columns. */
@@ -78,15 +83,30 @@ export function fileRoutes(api: Api, p: Provisioning): void {
   const distrusted = { schema: { params: AccountPath, body: FileBody, response: { 200: DistrustedKeySchema } } };
 
   api.post('/accounts/:account/distrusted-keys', { ...certificates, ...distrusted }, async ({ params, body }) => ({
-    public_key_sha256: await distrust(registry, await named(params.account), body),
+    public_key_sha256: await distrustKey(p, await named(params.account), body),
+    waiting: false,
   }));
 
   api.post(
     '/accounts/:account/distrusted-keys/remove',
     { ...certificates, ...distrusted },
-    async ({ params, body }) => ({
-      public_key_sha256: await trust(registry, await named(params.account), body),
-    }),
+    async ({ params, body }) => {
+      const account = await named(params.account);
+      const public_key_sha256 = await trust(registry, account, body);
+      const { distrusted: present } = await loadAccountTrust(p, account);
+      return { public_key_sha256, waiting: present.has(public_key_sha256) };
+    },
+  );
+
+  api.post(
+    '/accounts/:account/gateway-cas/standby/import',
+    { ...privateKeys, schema: { params: AccountPath, body: FileBody, response: { 200: AccountSchema } } },
+    async ({ params, body }) => {
+      using privateKey = new Secret(body);
+      const account = await named(params.account);
+      await importStandbyKey(p.issuer, account, privateKey);
+      return await accountJson(p, account);
+    },
   );
 
   api.post(
@@ -99,7 +119,7 @@ export function fileRoutes(api: Api, p: Provisioning): void {
     '/accounts/:account/explain',
     { ...certificates, schema: { params: AccountPath, body: FileBody, response: { 200: ExplanationSchema } } },
     async ({ params, body }) => {
-      const trusted = await loadAccountTrust(registry.read, await named(params.account));
+      const trusted = await loadAccountTrust(p, await named(params.account));
       return explain(registry.read, trusted, readCertificates(body, 'The chain'), p.clock());
     },
   );

@@ -1,9 +1,13 @@
 // Fleet Root CAs: listed, opened, closed, disabled and succeeded. (Their certificates come as files: file-routes.ts.)
 
 import { Type } from 'typebox';
+import { exportFleetRootKey } from '../issuing/key-export.ts';
+import { setFleetRootState } from '../provisioning/owner-signing.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
+import { Secret } from '../secret.ts';
+import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount, namedFleetRootCa } from './named.ts';
-import { fleetRootCaJson, fleetRootCasJson } from './representations.ts';
+import { exportedKeyJson, fleetRootCaJson, fleetRootCasJson } from './representations.ts';
 import { AccountPath, FleetRootCaPath, FleetRootCaSchema, NewSuccessor } from './schemas.ts';
 import type { Api } from './typed-api.ts';
 
@@ -31,14 +35,20 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
     api.post(`/accounts/:account/fleet-root-cas/:ca/${action}`, one, async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
       const ca = await namedFleetRootCa(registry.read, account, params.ca);
-      const named = { account_id: account.id, fleet_root_ca_id: ca.id };
-      return fleetRootCaJson(
-        p,
-        account,
-        await registry.write('setFleetRootState', { ...named, state: stateAfter[action] }),
-      );
+      return fleetRootCaJson(p, account, await setFleetRootState(p, account, ca, stateAfter[action]));
     });
   }
+
+  api.post(
+    '/accounts/:account/fleet-root-cas/:ca/export',
+    { schema: { params: FleetRootCaPath, body: NewPassphrase, response: { 200: ExportedKeySchema } } },
+    async ({ params, body }) => {
+      const account = await namedAccount(registry.read, params.account);
+      const ca = await namedFleetRootCa(registry.read, account, params.ca);
+      using passphrase = Secret.fromText(body.passphrase);
+      return exportedKeyJson(await exportFleetRootKey(p.issuer, ca, passphrase));
+    },
+  );
 
   api.post(
     '/accounts/:account/fleet-root-cas/:ca/successor',

@@ -1,28 +1,35 @@
 // How what is remembered looks to operators: registry rows in, the API's JSON out.
 
+import { type DeviceIssuingKey, deviceIssuingKeys } from '../issuing/device-issuing-keys.ts';
+import type { ExportedKey } from '../issuing/key-export.ts';
 import { accountFilesOf } from '../registry/account-files.ts';
 import { hostsOf } from '../registry/accounts.ts';
 import { countDevicesByRoot, type DeviceView } from '../registry/devices.ts';
 import { fleetRootCasOf, fleetRootCertificatesOf, trustOf } from '../registry/fleet-root-cas.ts';
 import { gatewayCasOf } from '../registry/gateway-cas.ts';
+import { keysOf } from '../registry/keys.ts';
 import { devicesOfProvisioningKey } from '../registry/provisioning-keys.ts';
 import type {
   Account,
   CertificateRecord,
   FleetRootCa,
   FleetRootCertificate,
+  KeyRow,
   ProvisioningKey,
   RefusalRecord,
   Report,
   Upstream,
 } from '../registry/tables.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
+import { ownerKeyJson, type Signed, signedIn, signedRootJson, trustSetJson } from './owner-trust-json.ts';
 import { formatDuration, formatInstant } from '../time.ts';
 import { certificateToPem, parseCertificate } from '../x509/certificate.ts';
+import type { ExportedKeyJson } from './key-schemas.ts';
 import type {
   AccountJson,
   CertificateJson,
   DeviceDetailsJson,
+  DeviceIssuingKeyJson,
   DeviceJson,
   FleetRootCaJson,
   ProvisioningKeyJson,
@@ -31,11 +38,13 @@ import type {
 } from './schemas.ts';
 
 /** An account with its hosts, CAs and files. */
-export async function accountJson({ registry, gateway }: Provisioning, account: Account): Promise<AccountJson> {
+export async function accountJson(provisioning: Provisioning, account: Account): Promise<AccountJson> {
+  const { registry, gateway } = provisioning;
   const db = registry.read;
   const hosts = await hostsOf(db, account.id);
   const generated = hosts.find((host) => host.kind === 'generated')?.host ?? '';
   const gatewayCas = await gatewayCasOf(db, account.id);
+  const keys = await keysOf(db, account.id);
   const { distrusted_keys } = await trustOf(db, account.id);
   return {
     id: account.id,
@@ -57,22 +66,47 @@ export async function accountJson({ registry, gateway }: Provisioning, account: 
       sha256: ca.sha256,
       not_after: formatInstant(ca.not_after),
       certificate: certificateToPem(ca.certificate),
+      ...gatewayKeyJson(keys.find(({ id }) => id === ca.key_id)!),
     })),
-    fleet_root_cas: await fleetRootCasJson({ registry }, account),
+    fleet_root_cas: await fleetRootCasJson(provisioning, account),
+    device_issuing_keys: (await deviceIssuingKeys(db, account.id)).map(deviceIssuingKeyJson),
     distrusted_keys: distrusted_keys.map(({ public_key_sha256, certificate, added_at }) => ({
       public_key_sha256,
       subject: parseCertificate(certificate).subject.text,
       added_at: formatInstant(added_at),
     })),
+    owner_key: ownerKeyJson(provisioning, account),
+    trust_set: await trustSetJson(provisioning, account),
     files: (await accountFilesOf(db, account.id)).map(({ entry }) => entry),
   };
 }
 
+function gatewayKeyJson({ id, custodian, erased_at }: KeyRow) {
+  return { key: id, custodian, key_state: erased_at === null ? ('held' as const) : ('erased' as const) };
+}
+
+/** A private key on its way out. */
+export function exportedKeyJson({ key, pem }: ExportedKey): ExportedKeyJson {
+  return { key: key.id, public_key_sha256: key.public_key_sha256, private_key: pem };
+}
+
+function deviceIssuingKeyJson({ key, ca, until }: DeviceIssuingKey): DeviceIssuingKeyJson {
+  return {
+    key_id: key.id,
+    fleet_root_ca: ca?.id ?? null,
+    fleet_root_ca_name: ca?.name ?? null,
+    custodian: key.custodian,
+    key_state: key.erased_at === null ? 'held' : 'erased',
+    exportable: key.exportable === 1,
+    public_key_sha256: key.public_key_sha256,
+    certificates_until: formatInstant(until),
+  };
+}
+
 /** The Fleet Root CAs of an account. */
-export async function fleetRootCasJson(
-  { registry }: Pick<Provisioning, 'registry'>,
-  account: Account,
-): Promise<FleetRootCaJson[]> {
+export async function fleetRootCasJson(provisioning: Provisioning, account: Account): Promise<FleetRootCaJson[]> {
+  const { registry } = provisioning;
+  const signed = await signedIn(provisioning, account);
   const cas = await fleetRootCasOf(registry.read, account.id);
   const certificates = await fleetRootCertificatesOf(registry.read, account.id);
   const devices = await countDevicesByRoot(registry.read, account.id);
@@ -81,13 +115,14 @@ export async function fleetRootCasJson(
       ca,
       certificates.filter((each) => each.fleet_root_ca_id === ca.id),
       devices.get(ca.id) ?? 0,
+      signed,
     ),
   );
 }
 
 /** One Fleet Root CA of an account. */
 export async function fleetRootCaJson(
-  provisioning: Pick<Provisioning, 'registry'>,
+  provisioning: Provisioning,
   account: Account,
   { id }: Pick<FleetRootCa, 'id'>,
 ): Promise<FleetRootCaJson> {
@@ -98,6 +133,7 @@ function shapeFleetRootCa(
   ca: FleetRootCa,
   certificates: readonly FleetRootCertificate[],
   devices: number,
+  signed: Signed | null,
 ): FleetRootCaJson {
   const anchors = certificates.filter((each) => each.role === 'anchor');
   const lasting = anchors.reduce((one, other) => (other.not_after > one.not_after ? other : one));
@@ -110,6 +146,7 @@ function shapeFleetRootCa(
     not_after: formatInstant(lasting.not_after),
     devices,
     successor: ca.successor_id,
+    ...signedRootJson(signed, ca, anchors),
     certificates: certificates.map((each) => ({
       role: each.role,
       subject: parseCertificate(each.certificate).subject.text,

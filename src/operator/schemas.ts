@@ -2,15 +2,15 @@
 
 import { type Static, type TSchema, Type } from 'typebox';
 
-const closed = { additionalProperties: false } as const;
+export const closed = { additionalProperties: false } as const;
 
-const nullable = <T extends TSchema & { type: string }>(schema: T) =>
+export const nullable = <T extends TSchema & { type: string }>(schema: T) =>
   Type.Unsafe<Static<T> | null>({ ...schema, type: [schema.type, 'null'] });
-const instant = Type.String({ format: 'date-time', description: 'RFC 3339, in UTC where we write it.' });
+export const instant = Type.String({ format: 'date-time', description: 'RFC 3339, in UTC where we write it.' });
 const duration = Type.String({ minLength: 2, maxLength: 20, description: 'Such as `12h`, `90d` or `10y`.' });
-const sha256 = Type.String({ description: 'Lower-case hex.' });
-const uuid = Type.String({ format: 'uuid' });
-const line = Type.String({ minLength: 1, maxLength: 1024 });
+export const sha256 = Type.String({ description: 'Lower-case hex.' });
+export const uuid = Type.String({ format: 'uuid' });
+export const line = Type.String({ minLength: 1, maxLength: 1024 });
 const pem = Type.String({ minLength: 1, maxLength: 1_048_576, description: 'PEM.' });
 
 // What people name in paths and queries
@@ -53,7 +53,22 @@ const admissionPolicies = ['automatic', 'approval', 'allow-list'] as const;
 const rekeyPolicies = ['accept', 'approve'] as const;
 const deviceKeyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072'] as const;
 
-export const NewAccount = Type.Object({ name: line, kind: Type.Optional(Type.Enum(accountKinds)) }, closed);
+const base64 = (maxLength: number) => Type.String({ minLength: 1, maxLength, contentEncoding: 'base64' });
+
+export const NewAccount = Type.Object(
+  {
+    name: line,
+    kind: Type.Optional(Type.Enum(accountKinds)),
+    /** The file with the owner's public key, as it is. */
+    owner_key: Type.Optional(base64(131_072)),
+    exportable: Type.Optional(
+      Type.Boolean({
+        description: 'Whether the keys of its CAs may be given out, ever; as their custodian has it unless given.',
+      }),
+    ),
+  },
+  closed,
+);
 export const Policy = Type.Object(
   {
     admission: Type.Optional(Type.Enum(admissionPolicies)),
@@ -77,6 +92,8 @@ export const NewCredentials = Type.Object(
   },
   closed,
 );
+/** The document that `trust-sets/next` gave, and the owner's signature over it. */
+export const SignedSet = Type.Object({ document: base64(3_145_728), signature: base64(4096) }, closed);
 export const NewSuccessor = Type.Object({ successor: line }, closed);
 export const NewRoot = Type.Object({ fleet_root_ca: line }, closed);
 export const DeviceIds = Type.Object({ device_ids: Type.Array(Type.String(), { maxItems: 1_000_000 }) }, closed);
@@ -106,6 +123,11 @@ export const FleetRootCaSchema = Type.Object({
   not_after: Type.String({ format: 'date-time', description: 'When the last of its certificates ends.' }),
   devices: Type.Integer(),
   successor: nullable(Type.String({ description: 'The Fleet Root CA under which its devices may come instead.' })),
+  signed: nullable(
+    Type.String({ description: 'Its state in the set that the owner has signed, or `none`; null without an owner.' }),
+  ),
+  counts: nullable(Type.String({ description: 'The state that counts, or `none`; null without an owner.' })),
+  waiting: Type.Boolean({ description: "Whether something of it waits for the owner's signature." }),
   certificates: Type.Array(
     Type.Object({
       role: Type.Enum(['anchor', 'intermediate']),
@@ -121,6 +143,47 @@ export const RegisteredFleetRootCaSchema = Type.Object({
   ...FleetRootCaSchema.properties,
   added: Type.Enum(['new', 'certificate'], { description: '`certificate`: one more of a CA that was there.' }),
   intermediates: Type.Integer({ description: 'How many intermediates the file brought.' }),
+});
+
+const OwnerKeySchema = Type.Object({ algorithm: Type.Enum(['p256', 'p384', 'ed25519']), sha256 });
+export const TrustSetSchema = Type.Object({
+  number: Type.Integer({ description: 'Of the set accepted last; 0 before the first.' }),
+  sha256: nullable(sha256),
+  accepted_at: nullable(instant),
+  narrowed: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      kind: Type.Enum(['close', 'disable', 'distrust']),
+      fleet_root_ca: nullable(Type.String()),
+      public_key_sha256: sha256,
+      set: Type.Integer({ description: 'The set that it was made under; one after it lifts it.' }),
+      at: instant,
+    }),
+    { description: 'What was narrowed since, and is in force.' },
+  ),
+  waiting: Type.Boolean({ description: "Whether something waits for the owner's signature." }),
+  fault: Type.Union([Type.Object({ rule: Type.String(), remedy: Type.String() }), Type.Null()], {
+    description: 'Why nobody is admitted.',
+  }),
+});
+export const ChangesSchema = Type.Object({
+  number: Type.Integer(),
+  document: nullable(Type.String({ description: 'What the owner is to sign; null where nothing is.' })),
+  sha256: nullable(sha256),
+  differences: Type.Array(
+    Type.Object({ change: Type.Enum(['new', 'gone', 'wider', 'narrower', 'renamed']), what: Type.String() }),
+  ),
+});
+
+export const DeviceIssuingKeySchema = Type.Object({
+  key_id: uuid,
+  fleet_root_ca: nullable(Type.String()),
+  fleet_root_ca_name: nullable(Type.String()),
+  custodian: Type.String({ description: 'Where it lies.' }),
+  key_state: Type.Enum(['held', 'erased'], { description: '`erased`: it lies outside until it is imported again.' }),
+  exportable: Type.Boolean(),
+  public_key_sha256: sha256,
+  certificates_until: nullable({ ...instant, description: 'No certificate that it signs outlasts this.' }),
 });
 
 export const AccountSchema = Type.Object({
@@ -143,10 +206,20 @@ export const AccountSchema = Type.Object({
       sha256,
       not_after: instant,
       certificate: pem,
+      key: uuid,
+      custodian: Type.String({ description: 'Where its key lies, or lay before it was erased.' }),
+      key_state: Type.Enum(['held', 'erased'], {
+        description: '`erased`: it lies outside until it is imported again.',
+      }),
     }),
   ),
   fleet_root_cas: Type.Array(FleetRootCaSchema),
+  device_issuing_keys: Type.Array(DeviceIssuingKeySchema, {
+    description: 'Every key with which this server could sign a device certificate for the account.',
+  }),
   distrusted_keys: Type.Array(Type.Object({ public_key_sha256: sha256, subject: Type.String(), added_at: instant })),
+  owner_key: Type.Union([OwnerKeySchema, Type.Null()]),
+  trust_set: Type.Union([TrustSetSchema, Type.Null()], { description: 'What the owner has signed.' }),
   files: Type.Array(Type.String({ description: 'Entries that every credentials.zip carries beside its own.' })),
 });
 
@@ -220,7 +293,10 @@ export const RotatedSchema = Type.Object({
   place: Type.String({ description: 'Where the new master key is.' }),
   setting: nullable(Type.String({ description: 'The setting that is to take the place of the one before it.' })),
 });
-export const DistrustedKeySchema = Type.Object({ public_key_sha256: sha256 });
+export const DistrustedKeySchema = Type.Object({
+  public_key_sha256: sha256,
+  waiting: Type.Boolean({ description: "Whether it stays distrusted until the owner's signature." }),
+});
 
 export const UpstreamSchema = Type.Object({
   prefix: Type.String(),
@@ -268,11 +344,15 @@ export const ProblemSchema = Type.Object({
 });
 
 export type AccountJson = Static<typeof AccountSchema>;
+export type OwnerKeyJson = Static<typeof OwnerKeySchema>;
+export type TrustSetJson = Static<typeof TrustSetSchema>;
+export type ChangesJson = Static<typeof ChangesSchema>;
 export type FleetRootCaJson = Static<typeof FleetRootCaSchema>;
 export type RegisteredFleetRootCaJson = Static<typeof RegisteredFleetRootCaSchema>;
 export type ProvisioningKeyJson = Static<typeof ProvisioningKeySchema>;
 export type CredentialsJson = Static<typeof CredentialsSchema>;
 export type DeviceJson = Static<typeof DeviceSchema>;
+export type DeviceIssuingKeyJson = Static<typeof DeviceIssuingKeySchema>;
 export type DeviceDetailsJson = Static<typeof DeviceDetailsSchema>;
 export type CertificateJson = Static<typeof CertificateSchema>;
 export type AllowedDeviceJson = Static<typeof AllowedDeviceSchema>;

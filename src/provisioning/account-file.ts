@@ -41,7 +41,10 @@ export async function openAccountFiles(
 ): Promise<Map<string, Uint8Array>> {
   const files = await accountFilesOf(registry.read, account.id);
   return new Map(
-    files.map(({ entry, sealed_content }) => [entry, seal.open(sealed_content, accountFileContext(account.id, entry)).reveal()]),
+    files.map(({ entry, sealed_content }) => [
+      entry,
+      seal.open(sealed_content, accountFileContext(account.id, entry)).reveal(),
+    ]),
   );
 }
 

@@ -2,12 +2,14 @@
 
 import { randomUUID } from 'node:crypto';
 import { createFleetRootCa } from '../issuing/fleet-root-ca.ts';
-import { createGatewayCas, currentGatewayCertificate } from '../issuing/gateway-ca.ts';
+import { changeHosts, createGatewayCas, currentGatewayCertificate } from '../issuing/gateway-ca.ts';
 import { createProvisioningCa } from '../issuing/provisioning-ca.ts';
 import { Problem } from '../problem.ts';
+import { accountOfHost, hostsOf } from '../registry/accounts.ts';
 import type { Account, AccountKind, AdmissionPolicy, RekeyPolicy } from '../registry/tables.ts';
 import { checkPattern } from './device-id.ts';
 import { canonicalHost } from './host.ts';
+import { ownerKeyFor, pinAccount, pinHost, requireFreeName, unpinHost } from './owner-pin.ts';
 import type { Provisioning } from './provisioning.ts';
 
 const tenYears = 10 * 365 * 24 * 60 * 60;
@@ -34,19 +36,26 @@ export interface NewAccount extends Policy {
   kind: AccountKind;
   /** Whether the private keys of its CAs may be given out, ever; left out, as their custodian has it. */
   exportable?: boolean | undefined;
+  /** A file with the public key of whoever signs whom a production account trusts; left out, its rows are trusted. */
+  owner_key?: Uint8Array | undefined;
 }
 
 /**
  * Makes an account: its gateway CAs and gateway certificate and, for a test account, a generated Fleet Root CA and a
- * provisioning CA. Throws `invalid_request`, `name_taken`, or `custody_unavailable`; then nothing of it is left.
+ * provisioning CA. Throws `invalid_request`, `name_taken`, `key_held_by_server` or `custody_unavailable`; then nothing of
+ * it is left.
  */
 export async function createAccount(
-  { registry, issuer, seal, gateway }: Provisioning,
-  { name, kind, exportable, ...policy }: NewAccount,
+  provisioning: Provisioning,
+  { name, kind, exportable, owner_key: file, ...policy }: NewAccount,
 ): Promise<Account> {
+  const { registry, issuer, seal, gateway, trustFile } = provisioning;
   checkName(name);
   checkPolicy(kind, policy);
+  requireFreeName(provisioning, name);
+  const owner_key = file === undefined ? null : await ownerKeyFor(provisioning, kind, file);
   const id = randomUUID();
+  const host = `${id}.${gateway.domain}`;
   const account = await registry.write('insertAccount', {
     account: {
       id,
@@ -58,8 +67,9 @@ export async function createAccount(
       validity_seconds: policy.validity_seconds ?? tenYears,
       device_id_pattern: policy.device_id_pattern ?? null,
       namespace: policy.namespace ?? name,
+      owner_key,
     },
-    host: `${id}.${gateway.domain}`,
+    host,
   });
   try {
     const keys = { exportable };
@@ -69,9 +79,11 @@ export async function createAccount(
       await createFleetRootCa(issuer, account, keys);
       await createProvisioningCa(issuer, account, keys);
     }
+    await pinAccount(provisioning, account, host);
     return await registry.write('readyAccount', { account_id: id });
   } catch (error) {
     await registry.write('removeAccount', { account_id: id });
+    await trustFile.change(id, () => null);
     await issuer.keys.destroyCondemned();
     throw error;
   }
@@ -81,8 +93,9 @@ export async function createAccount(
  * Ends an account with all that is in it; its keys are destroyed, their public halves remembered. Keys whose custodian is
  * away are never used again, and destroyed when it is back.
  */
-export async function deleteAccount({ registry, issuer }: Provisioning, account: Account): Promise<void> {
+export async function deleteAccount({ registry, issuer, trustFile }: Provisioning, account: Account): Promise<void> {
   await registry.write('removeAccount', { account_id: account.id });
+  await trustFile.change(account.id, () => null);
   await issuer.keys.destroyCondemned();
 }
 
@@ -96,11 +109,8 @@ export async function setPolicy({ registry }: Provisioning, account: Account, po
  * Adds a host by which devices reach the account, and renews the gateway certificate with it. Gives its canonical form.
  * Throws `invalid_request`, `host_taken` or `custody_unavailable`.
  */
-export async function addHost(
-  { registry, issuer, seal, gateway }: Provisioning,
-  account: Account,
-  host: string,
-): Promise<string> {
+export async function addHost(provisioning: Provisioning, account: Account, host: string): Promise<string> {
+  const { registry, issuer, seal, gateway } = provisioning;
   const canonical = canonicalHost(host);
   if (canonical === gateway.domain || canonical.endsWith(`.${gateway.domain}`)) {
     throw new Problem(
@@ -108,19 +118,42 @@ export async function addHost(
       `${canonical} lies under the gateway domain ${gateway.domain}, whose names belong to the accounts they were made for.`,
     );
   }
-  await registry.write('addHost', { account_id: account.id, host: canonical });
-  await currentGatewayCertificate(issuer, seal, account);
+  const owner = await accountOfHost(registry.read, canonical);
+  if (owner) throw new Problem('host_taken', `The host ${canonical} belongs to an account of this server already.`);
+  await pinHost(provisioning, account, canonical);
+  try {
+    await changeHosts(issuer, seal, account, {
+      to: (present) => [...present, canonical],
+      change: () => registry.write('addHost', { account_id: account.id, host: canonical }),
+    });
+  } catch (error) {
+    if (!(await hasHost(registry, account, canonical))) await unpinHost(provisioning, account, canonical);
+    throw error;
+  }
   return canonical;
 }
 
-/** Takes a host from an account, and renews the gateway certificate without it. Throws `not_found` or `conflict`. */
-export async function removeHost(
-  { registry, issuer, seal }: Provisioning,
-  account: Account,
-  host: string,
-): Promise<void> {
-  await registry.write('removeHost', { account_id: account.id, host: canonicalHost(host) });
-  await currentGatewayCertificate(issuer, seal, account);
+/**
+ * Takes a host from an account, and renews the gateway certificate without it. Throws `not_found`, `conflict` or
+ * `custody_unavailable`.
+ */
+export async function removeHost(provisioning: Provisioning, account: Account, host: string): Promise<void> {
+  const { registry, issuer, seal, trustFile } = provisioning;
+  const canonical = canonicalHost(host);
+  const change = () => registry.write('removeHost', { account_id: account.id, host: canonical });
+  const there = (await hostsOf(registry.read, account.id)).find((each) => each.host === canonical);
+  if (there?.kind === 'added') {
+    await changeHosts(issuer, seal, account, { to: (present) => present.filter((each) => each !== canonical), change });
+  } else if (there || trustFile.ownerOfHost(canonical) !== account.id) {
+    // It says what is wrong with any other.
+    await change();
+  }
+  // Where only the node knew it, somebody has taken the row away, or an addition was cut short.
+  await unpinHost(provisioning, account, canonical);
+}
+
+async function hasHost({ read }: Provisioning['registry'], account: Account, host: string): Promise<boolean> {
+  return (await hostsOf(read, account.id)).some((each) => each.host === host);
 }
 
 function checkName(name: string): void {

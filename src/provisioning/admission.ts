@@ -70,6 +70,7 @@ export async function judge(
   shown: readonly Certificate[],
   now: number,
 ): Promise<Judgement> {
+  if (trust.fault) return refused(refuse('certificate_untrusted', trust.fault.rule, trust.fault.remedy));
   const held = await heldKeysAmong(db, trust, shown);
   const excluded = new Set([...trust.disabled.keys(), ...trust.distrusted, ...held]);
   const identity = identify(shown, { anchors: trust.anchors, intermediates: trust.intermediates, excluded }, now);

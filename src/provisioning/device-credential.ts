@@ -66,6 +66,6 @@ async function record(registry: Registry, trust: AccountTrust, judgement: ToBeRe
     state: judgement.state,
     certificate_state: judgement.certificateState,
     fleet_root_ca_id: root.id,
-    basis: { standing, account: trust.account, root },
+    basis: { standing, account: trust.account, root: trust.rows.get(root.id) ?? root },
   });
 }

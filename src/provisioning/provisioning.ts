@@ -4,6 +4,7 @@ import type { Issuer } from '../issuing/issuer.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Secret } from '../secret.ts';
 import type { KeyPool } from './key-pool.ts';
+import type { TrustFile } from './trust-file.ts';
 
 /** Wraps secrets for the registry; the context names what they are of, and is needed to open them. */
 export interface Seal {
@@ -17,6 +18,8 @@ export interface Provisioning {
   readonly issuer: Issuer;
   readonly seal: Seal;
   readonly keyPool: KeyPool;
+  /** What this node keeps outside the registry of accounts whose owner signs whom they trust. */
+  readonly trustFile: TrustFile;
   /** The present instant, in milliseconds since 1970. */
   readonly clock: () => number;
   readonly gateway: {

@@ -49,6 +49,8 @@ export async function provisionDevice(
   const { root, certificate: rootCertificate } = generatedRoot(trust);
   const rootKey = await keyById(registry.read, root.key_id ?? '');
   if (!rootKey) throw new Problem('provisioning_not_offered');
+  // Before the key pair, which may cost more than all the rest.
+  issuer.keys.ready(rootKey);
 
   using keyPair = await keyPool.take(account.key_type as KeyType);
   const prepared = issuer.prepare({

@@ -2,11 +2,13 @@
 
 import { Problem } from '../problem.ts';
 import type { Db, Tx } from './database.ts';
+import { requireLivingMasterKey } from './sealed-values.ts';
 import type { AccountFile } from './tables.ts';
 
 /** Keeps an entry, in place of the one of that name. */
 export async function setAccountFile(tx: Tx, file: Omit<AccountFile, 'updated_at'>): Promise<AccountFile> {
   const { sealed_content } = file;
+  await requireLivingMasterKey(tx.db, sealed_content);
   const kept = await tx.db
     .insertInto('account_files')
     .values({ ...file, updated_at: tx.now })

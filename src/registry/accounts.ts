@@ -95,6 +95,7 @@ export async function removeAccount(tx: Tx, { account_id }: { account_id: string
   await tx.db.updateTable('fleet_root_cas').set({ successor_id: null }).where('account_id', '=', account_id).execute();
   for (const table of owned) await tx.db.deleteFrom(table).where('account_id', '=', account_id).execute();
   await tx.db.deleteFrom('accounts').where('id', '=', account_id).execute();
+  tx.purge();
   tx.changed({ kind: 'account', account_id });
   return account;
 }
@@ -148,9 +149,14 @@ export async function removeHost(
   return found;
 }
 
+const byId = prepared((db, given: { account_id: string }) =>
+  db.selectFrom('accounts').selectAll().where('id', '=', given.account_id),
+);
+
 /** The account of this UUID, also while it is being made. */
 export async function accountById(db: Db, account_id: string): Promise<Account | undefined> {
-  return db.selectFrom('accounts').selectAll().where('id', '=', account_id).executeTakeFirst();
+  const [account] = await byId(db, { account_id });
+  return account;
 }
 
 /** The account of this UUID, also while it is being made. Throws `not_found`. */
@@ -158,6 +164,15 @@ export async function requireAccount(db: Db, account_id: string): Promise<Accoun
   const account = await accountById(db, account_id);
   if (!account) throw noAccount(account_id);
   return account;
+}
+
+/**
+ * For what could make a device: refuses to record it of an account that is no test account, whatever the caller has
+ * taken it for. Throws `provisioning_not_offered`, `not_found`.
+ */
+export async function requireTestAccount(db: Db, account_id: string): Promise<void> {
+  const { kind } = await requireAccount(db, account_id);
+  if (kind !== 'test') throw new Problem('provisioning_not_offered');
 }
 
 /** The account that an operator named by its name or UUID; a name is never shaped like a UUID. */
@@ -173,6 +188,11 @@ export async function accountByRef(db: Db, ref: string): Promise<Account | undef
 /** All accounts that are ready, by their names. */
 export async function listAccounts(db: Db): Promise<Account[]> {
   return db.selectFrom('accounts').selectAll().where('ready_at', 'is not', null).orderBy('name').execute();
+}
+
+/** All accounts that have an owner key. */
+export async function accountsWithOwner(db: Db): Promise<Account[]> {
+  return db.selectFrom('accounts').selectAll().where('owner_key', 'is not', null).orderBy('id').execute();
 }
 
 /** The hosts of an account in the order in which they were added, the generated one first. */

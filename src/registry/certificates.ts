@@ -1,5 +1,6 @@
 // Certificates as remembered: what we are about to sign, what we signed, and what devices showed us.
 
+import { requireTestAccount } from './accounts.ts';
 import { type Db, prepared, type Tx } from './database.ts';
 import { Problem } from '../problem.ts';
 import type { CertificateRecord } from './tables.ts';
@@ -30,11 +31,18 @@ const insertIntended = prepared((db, given: Intention & Pick<CertificateRecord, 
   }),
 );
 
-/** Records a certificate that is about to be signed: a power cut from here on leaves evidence. */
+/** The profiles of certificates that are made for every account; all others are a test account's. */
+const forEveryAccount = ['gateway', 'gateway_ca'];
+
+/**
+ * Records a certificate that is about to be signed: a power cut from here on leaves evidence. Throws
+ * `provisioning_not_offered` for one that a production account must not have made here.
+ */
 export async function intendCertificate(
   tx: Tx,
   { certificate, counted_use = 0 }: { certificate: Intention; counted_use?: 0 | 1 },
 ): Promise<void> {
+  if (!forEveryAccount.includes(certificate.profile)) await requireTestAccount(tx.db, certificate.account_id);
   await insertIntended(tx.db, { ...certificate, created_at: tx.now, counted_use });
 }
 

@@ -19,6 +19,8 @@ export interface Tx {
   readonly now: number;
   /** To be told to the listeners after the commit, and never if this write fails. */
   changed(change: Change): void;
+  /** Says that what this write takes away is a secret: when it is answered, no file of the database holds it any more. */
+  purge(): void;
 }
 
 /** Opens the file for the one thread that writes; makes it, readable by its owner alone, where it is missing. */
@@ -26,7 +28,9 @@ export function openForWriting(file: string): DatabaseSync {
   createPrivately(file);
   const database = new DatabaseSync(file, { timeout: 5_000 });
   // FULL: a commit is on the disk when it returns, also in WAL mode, where NORMAL would lose the last ones.
+  // Secure deletion: what is deleted or replaced is overwritten with zeros, since sealed keys are among it.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768');
+  database.exec('PRAGMA secure_delete = ON');
   return database;
 }
 

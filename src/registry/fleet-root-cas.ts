@@ -13,9 +13,9 @@ export type NewFleetRootCertificate = Omit<FleetRootCertificate, 'account_id' | 
 
 /**
  * Adds a Fleet Root CA with its certificates. Throws `name_taken`; `conflict` where the account has that name and key,
- * or one of the anchors, already; `key_held_by_server` for a registered one whose key custody holds or has held, which
- * is decided here, within the transaction, so that no key made meanwhile slips through; `provisioning_not_offered` for a
- * generated one of a production account.
+ * or one of the anchors, already; `key_held_by_server` for a registered one with a key, its own or an intermediate's,
+ * that custody holds or has held, which is decided here, within the transaction, so that no key made meanwhile slips
+ * through; `provisioning_not_offered` for a generated one of a production account.
  */
 export async function addFleetRootCa(
   tx: Tx,
@@ -24,9 +24,7 @@ export async function addFleetRootCa(
   const { account_id } = ca;
   const account = await requireAccount(tx.db, account_id);
   if (ca.kind === 'generated' && account.kind !== 'test') throw new Problem('provisioning_not_offered');
-  if (ca.kind === 'registered' && (await heldKeys(tx.db, [ca.public_key_sha256])).size > 0) {
-    throw new Problem('key_held_by_server');
-  }
+  if (ca.kind === 'registered') await refuseHeld(tx.db, [ca, ...certificates]);
   const others = await fleetRootCasOf(tx.db, account_id);
   if (others.some((other) => other.name === ca.name)) {
     throw new Problem(
@@ -53,7 +51,15 @@ function isSame(one: Omit<FleetRootCa, 'created_at'>, other: Omit<FleetRootCa, '
   return one.public_key_sha256 === other.public_key_sha256 && Buffer.compare(one.subject, other.subject) === 0;
 }
 
-/** Adds certificates to a Fleet Root CA. Gives those that it did not have. Throws `not_found` or `conflict`. */
+async function refuseHeld(db: Db, certified: readonly { public_key_sha256: string }[]): Promise<void> {
+  const keys = certified.map(({ public_key_sha256 }) => public_key_sha256);
+  if ((await heldKeys(db, keys)).size > 0) throw new Problem('key_held_by_server');
+}
+
+/**
+ * Adds certificates to a Fleet Root CA. Gives those that it did not have. Throws `not_found`, `conflict`, and
+ * `key_held_by_server` as `addFleetRootCa` does.
+ */
 export async function addFleetRootCertificates(
   tx: Tx,
   {
@@ -63,6 +69,7 @@ export async function addFleetRootCertificates(
   }: { account_id: string; fleet_root_ca_id: string; rows: readonly NewFleetRootCertificate[] },
 ): Promise<FleetRootCertificate[]> {
   const ca = await requireFleetRootCa(tx.db, account_id, fleet_root_ca_id);
+  await refuseHeld(tx.db, rows);
   const added = await insertCertificates(tx, ca, rows);
   if (added.length > 0) tx.changed({ kind: 'trust', account_id });
   return added;

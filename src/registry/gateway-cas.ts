@@ -2,6 +2,8 @@
 
 import { Problem } from '../problem.ts';
 import { type Db, prepared, type Tx } from './database.ts';
+import { keyById } from './keys.ts';
+import { requireLivingMasterKey } from './sealed-values.ts';
 import type { GatewayCa, GatewayCertificate } from './tables.ts';
 
 /** Records a gateway CA. An account has one that is active and one on standby at most. */
@@ -15,7 +17,16 @@ export async function recordGatewayCa(tx: Tx, ca: Omit<GatewayCa, 'created_at'>)
   return recorded;
 }
 
-/** Makes the standby gateway CA the active one and retires the active one. Throws `conflict` without a standby. */
+/** What a switch to a standby gateway CA whose key was erased here is answered: message and hint. */
+export const keyOutside = [
+  'The key of the standby gateway CA has been erased here and lies outside.',
+  'Import it first: `account gateway-ca import`.',
+] as const;
+
+/**
+ * Makes the standby gateway CA the active one and retires the active one. Throws `conflict` without a standby, or where its
+ * key is not here.
+ */
 export async function switchGatewayCa(
   tx: Tx,
   { account_id }: { account_id: string },
@@ -31,6 +42,8 @@ export async function switchGatewayCa(
   const retired = await turn('active', 'retired');
   const active = await turn('standby', 'active');
   if (!active) throw new Problem('conflict', 'The account has no standby gateway CA to switch to.');
+  // Erased while the certificate was being made: the gateway could not be given another one later.
+  if ((await keyById(tx.db, active.key_id))?.erased_at != null) throw new Problem('conflict', ...keyOutside);
   tx.changed({ kind: 'account', account_id });
   return { active, retired };
 }
@@ -40,6 +53,7 @@ export async function recordGatewayCertificate(
   tx: Tx,
   certificate: Omit<GatewayCertificate, 'created_at'>,
 ): Promise<GatewayCertificate> {
+  await requireLivingMasterKey(tx.db, certificate.sealed_key);
   await tx.db.deleteFrom('gateway_certificates').where('account_id', '=', certificate.account_id).execute();
   const recorded = await tx.db
     .insertInto('gateway_certificates')

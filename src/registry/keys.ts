@@ -3,8 +3,10 @@
 import { randomUUID } from 'node:crypto';
 
 import { Problem } from '../problem.ts';
+import { requireTestAccount } from './accounts.ts';
 import { type Db, prepared, type Tx } from './database.ts';
-import type { KeyEvent, KeyEventKind, KeyRow } from './tables.ts';
+import { requireLivingCustody } from './sealed-values.ts';
+import type { FleetRootCaState, GatewayCaState, KeyEvent, KeyEventKind, KeyRow } from './tables.ts';
 
 /** What is recorded of a key that a custodian has made. */
 export type NewKeyRow = Omit<KeyRow, 'created_at' | 'destroyed_at' | 'erased_at'>;
@@ -12,8 +14,10 @@ export type NewKeyRow = Omit<KeyRow, 'created_at' | 'destroyed_at' | 'erased_at'
 /** Where a key lies: its custodian, what that one remembers, and whether it gives the key out. */
 export type KeyPlace = Pick<KeyRow, 'custodian' | 'remembered' | 'exportable'>;
 
-/** Records a key that a custodian has made. */
+/** Records a key that a custodian has made. Throws `provisioning_not_offered` for one that no production account has. */
 export async function recordKey(tx: Tx, { key }: { key: NewKeyRow }): Promise<KeyRow> {
+  if (key.purpose !== 'gateway-ca') await requireTestAccount(tx.db, key.account_id);
+  await requireLivingCustody(tx.db, key);
   const recorded = await tx.db
     .insertInto('keys')
     .values({ ...key, created_at: tx.now, destroyed_at: null, erased_at: null })
@@ -26,9 +30,16 @@ export async function recordKey(tx: Tx, { key }: { key: NewKeyRow }): Promise<Ke
 /** Forgets what it takes to use a key; that it was held here stays. Forgetting it again is fine. Throws `not_found`. */
 export async function forgetKey(tx: Tx, { key_id }: { key_id: string }): Promise<KeyRow> {
   const before = await requireKey(tx.db, key_id);
+  tx.purge();
   const forgotten = await change(tx, key_id, { remembered: null, destroyed_at: before.destroyed_at ?? tx.now });
   if (before.remembered !== null) await recordEvent(tx, forgotten, 'destroyed');
   return forgotten;
+}
+
+/** Marks a key as one to be destroyed: nothing is signed with it any more. Throws `not_found`. */
+export async function condemnKey(tx: Tx, { key_id }: { key_id: string }): Promise<KeyRow> {
+  const before = await requireKey(tx.db, key_id);
+  return change(tx, key_id, { destroyed_at: before.destroyed_at ?? tx.now });
 }
 
 /**
@@ -40,17 +51,44 @@ export async function placeKey(
   { key_id, from, to, event }: { key_id: string; from: KeyPlace; to: KeyPlace; event: 'moved' | 'imported' },
 ): Promise<KeyRow> {
   requireSamePlace(await requireKey(tx.db, key_id), from);
+  tx.purge();
+  await requireLivingCustody(tx.db, to);
   const placed = await change(tx, key_id, { ...to, erased_at: null });
   await recordEvent(tx, placed, event);
   return placed;
 }
 
-/** Forgets a key here that lies outside from now on. Throws `conflict` where it is not where `from` says. */
+/**
+ * Forgets a key here that lies outside from now on. Throws `conflict` where it is not where `from` says, where it is not
+ * that of a standby gateway CA, which alone is not needed until it is imported again, and where it was never given out.
+ */
 export async function eraseKey(tx: Tx, { key_id, from }: { key_id: string; from: KeyPlace }): Promise<KeyRow> {
-  requireSamePlace(await requireKey(tx.db, key_id), from);
+  const key = await requireKey(tx.db, key_id);
+  requireSamePlace(key, from);
+  await requireStandby(tx, key);
+  if (!(await keyEvents(tx.db, key_id)).some(({ event }) => event === 'exported')) {
+    throw new Problem(
+      'conflict',
+      `Key ${key_id} was never exported: erased here it would be lost.`,
+      'Export it first: `account gateway-ca export`.',
+    );
+  }
+  tx.purge();
   const erased = await change(tx, key_id, { remembered: null, erased_at: tx.now });
   await recordEvent(tx, erased, 'erased');
   return erased;
+}
+
+async function requireStandby(tx: Tx, key: KeyRow): Promise<void> {
+  const standby = await tx.db
+    .selectFrom('gateway_cas')
+    .select('id')
+    .where('account_id', '=', key.account_id)
+    .where('key_id', '=', key.id)
+    .where('state', '=', 'standby')
+    .executeTakeFirst();
+  if (standby) return;
+  throw new Problem('conflict', `Key ${key.id} is not that of a standby gateway CA: the server needs it here.`);
 }
 
 /** Records that a key is given out, before it is. */
@@ -110,16 +148,38 @@ export async function keysOf(db: Db, account_id: string): Promise<KeyRow[]> {
     .execute();
 }
 
-/** A key with the name of its account, null where that one is gone. */
-export type ListedKey = KeyRow & { account_name: string | null };
+/** A key with the name of its account and the CA that it is of; null what is gone, or never was. */
+export type ListedKey = KeyRow & {
+  account_name: string | null;
+  fleet_root_ca_id: string | null;
+  fleet_root_ca_name: string | null;
+  fleet_root_ca_state: FleetRootCaState | null;
+  gateway_ca_id: string | null;
+  gateway_ca_state: GatewayCaState | null;
+  provisioning_ca_id: string | null;
+};
 
-/** The keys of all accounts, destroyed ones too, the oldest first. */
-export async function listKeys(db: Db): Promise<ListedKey[]> {
+/** The keys of all accounts, destroyed ones too, the oldest first; or the one with this ID, or public key (SHA-256). */
+export async function listKeys(db: Db, ref: string | null = null): Promise<ListedKey[]> {
   return db
     .selectFrom('keys')
     .leftJoin('accounts', 'accounts.id', 'keys.account_id')
+    .leftJoin('fleet_root_cas', 'fleet_root_cas.key_id', 'keys.id')
+    .leftJoin('gateway_cas', 'gateway_cas.key_id', 'keys.id')
+    .leftJoin('provisioning_cas', 'provisioning_cas.key_id', 'keys.id')
     .selectAll('keys')
-    .select('accounts.name as account_name')
+    .select([
+      'fleet_root_cas.id as fleet_root_ca_id',
+      'fleet_root_cas.name as fleet_root_ca_name',
+      'fleet_root_cas.state as fleet_root_ca_state',
+      'gateway_cas.id as gateway_ca_id',
+      'gateway_cas.state as gateway_ca_state',
+      'provisioning_cas.id as provisioning_ca_id',
+      'accounts.name as account_name',
+    ])
+    .$if(ref !== null, (keys) =>
+      keys.where((where) => where.or([where('keys.id', '=', ref!), where('keys.public_key_sha256', '=', ref!)])),
+    )
     .orderBy('keys.created_at')
     .orderBy('keys.id')
     .execute();
@@ -138,6 +198,19 @@ export async function condemnedKeys(db: Db): Promise<KeyRow[]> {
 /** What happened to a key, the oldest first. */
 export async function keyEvents(db: Db, key_id: string): Promise<KeyEvent[]> {
   return db.selectFrom('key_events').selectAll().where('key_id', '=', key_id).orderBy('at').orderBy('id').execute();
+}
+
+/** The keys with these public keys (SHA-256, hex), of any account, that are not to be destroyed; erased ones too. */
+export async function keysByPublicKey(db: Db, public_key_sha256s: readonly string[]): Promise<KeyRow[]> {
+  if (public_key_sha256s.length === 0) return [];
+  return db
+    .selectFrom('keys')
+    .selectAll()
+    .where('public_key_sha256', 'in', public_key_sha256s)
+    .where('destroyed_at', 'is', null)
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
 }
 
 /** Those of the public keys (SHA-256, hex) whose private key custody holds or has held, for any account. */

@@ -1,10 +1,12 @@
 // The provisioning CA of an account, which signs the certificates of its provisioning keys and nothing else.
 
+import { requireTestAccount } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
 import type { ProvisioningCa } from './tables.ts';
 
-/** Records the provisioning CA of an account. */
+/** Records the provisioning CA of a test account. Throws `provisioning_not_offered` for another. */
 export async function recordProvisioningCa(tx: Tx, ca: Omit<ProvisioningCa, 'created_at'>): Promise<ProvisioningCa> {
+  await requireTestAccount(tx.db, ca.account_id);
   const recorded = await tx.db
     .insertInto('provisioning_cas')
     .values({ ...ca, created_at: tx.now })

@@ -1,14 +1,19 @@
 // Provisioning keys: shared credentials, their limits, and how often each was used.
 
+import { requireTestAccount } from './accounts.ts';
 import { type Db, prepared, type Tx } from './database.ts';
 import { Problem } from '../problem.ts';
 import type { Device, ProvisioningKey } from './tables.ts';
 
-/** Records a new provisioning key (its certificate; the private key is remembered nowhere). */
+/**
+ * Records a new provisioning key of a test account (its certificate; the private key is remembered nowhere). Throws
+ * `provisioning_not_offered` for another account.
+ */
 export async function recordProvisioningKey(
   tx: Tx,
   { key }: { key: Omit<ProvisioningKey, 'uses' | 'disabled_at' | 'created_at'> },
 ): Promise<ProvisioningKey> {
+  await requireTestAccount(tx.db, key.account_id);
   return tx.db
     .insertInto('provisioning_keys')
     .values({ ...key, uses: 0, disabled_at: null, created_at: tx.now })

@@ -5,9 +5,15 @@ import type { Narrowing, TrustSetRow } from './tables.ts';
 
 /**
  * Records a set that the owner has signed. One of the same number, and whatever claims to come after it, is replaced:
- * it was not accepted. Throws `not_found` without the account.
+ * it was not accepted. The narrowings `settled` (their IDs) are in it. Throws `not_found` without the account.
  */
-export async function recordTrustSet(tx: Tx, set: Omit<TrustSetRow, 'accepted_at'>): Promise<TrustSetRow> {
+export async function recordTrustSet(
+  tx: Tx,
+  { settled, ...set }: Omit<TrustSetRow, 'accepted_at'> & { settled: readonly string[] },
+): Promise<TrustSetRow> {
+  if (settled.length > 0) {
+    await tx.db.deleteFrom('narrowings').where('account_id', '=', set.account_id).where('id', 'in', settled).execute();
+  }
   await tx.db
     .deleteFrom('trust_sets')
     .where('account_id', '=', set.account_id)
@@ -33,7 +39,7 @@ export async function trustSetsFrom(db: Db, account_id: string, number: number):
     .execute();
 }
 
-/** Everything that was ever narrowed in an account, the oldest first. */
+/** What was narrowed in an account and no set has settled, the oldest first. */
 export async function narrowingsOf(db: Db, account_id: string): Promise<Narrowing[]> {
   return db
     .selectFrom('narrowings')

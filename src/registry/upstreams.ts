@@ -2,11 +2,13 @@
 
 import { Problem } from '../problem.ts';
 import type { Db, Tx } from './database.ts';
+import { requireLivingMasterKey } from './sealed-values.ts';
 import type { Upstream } from './tables.ts';
 
 /** Sets the back end of one prefix, in place of the one that was there. */
 export async function setUpstream(tx: Tx, upstream: Upstream): Promise<Upstream> {
   const { account_id, prefix, ...set } = upstream;
+  await requireLivingMasterKey(tx.db, upstream.sealed_key);
   const row = await tx.db
     .insertInto('upstreams')
     .values(upstream)

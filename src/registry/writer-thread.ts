@@ -53,6 +53,7 @@ class WriterThread {
   readonly #undo: StatementSync;
   readonly #release: StatementSync;
   #closing = false;
+  #purging = false;
 
   constructor(port: MessagePort, database: DatabaseSync) {
     this.#port = port;
@@ -104,6 +105,7 @@ class WriterThread {
       this.#begin.run();
       for (const request of requests) outcomes.push(await this.#answer(request, changes));
       this.#commit.run();
+      if (this.#purging) this.#purge();
       return { outcomes, changes };
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
@@ -117,7 +119,13 @@ class WriterThread {
     this.#save.run();
     try {
       const write = writes[name] as (tx: Tx, args: unknown) => Promise<unknown>;
-      const value = await write({ db: this.#db, now, changed: (change) => void changes.push(change) }, args);
+      const tx: Tx = {
+        db: this.#db,
+        now,
+        changed: (change) => void changes.push(change),
+        purge: () => void (this.#purging = true),
+      };
+      const value = await write(tx, args);
       this.#release.run();
       return { value };
     } catch (error) {
@@ -127,6 +135,15 @@ class WriterThread {
       changes.length = before;
       return failed(error);
     }
+  }
+
+  /**
+   * The WAL has pages as they were before; emptied, it has none. A reader at work puts that off until the next commit, or
+   * the close.
+   */
+  #purge(): void {
+    const [result] = this.#database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').all() as [{ busy: number }];
+    this.#purging = result.busy !== 0;
   }
 
   /** Moves the WAL into the database, so that what lies in the directory afterwards is one file. */

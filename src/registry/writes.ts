@@ -34,11 +34,12 @@ import {
   trustKey,
 } from './fleet-root-cas.ts';
 import { recordGatewayCa, switchGatewayCa, recordGatewayCertificate } from './gateway-cas.ts';
-import { recordKey, forgetKey, placeKey, eraseKey, recordKeyExport } from './keys.ts';
+import { recordKey, condemnKey, forgetKey, placeKey, eraseKey, recordKeyExport } from './keys.ts';
 import { recordProvisioningCa } from './provisioning-cas.ts';
 import { recordProvisioningKey, disableProvisioningKey } from './provisioning-keys.ts';
 import { recordRefusals } from './refusals.ts';
 import { storeReport } from './reports.ts';
+import { recordMasterKey, beginMasterKeyRotation, endMasterKeyRotation, replaceSealedValues } from './sealed-values.ts';
 import { rememberServerValue } from './server-values.ts';
 import { recordNarrowing, recordTrustSet } from './trust-sets.ts';
 import { setUpstream, setUpstreams, removeUpstream } from './upstreams.ts';
@@ -86,6 +87,7 @@ export const writes = {
   switchGatewayCa,
   recordGatewayCertificate,
   recordKey,
+  condemnKey,
   forgetKey,
   placeKey,
   eraseKey,
@@ -95,6 +97,10 @@ export const writes = {
   disableProvisioningKey,
   recordRefusals,
   storeReport,
+  recordMasterKey,
+  beginMasterKeyRotation,
+  endMasterKeyRotation,
+  replaceSealedValues,
   rememberServerValue,
   recordTrustSet,
   recordNarrowing,

@@ -16,23 +16,24 @@ test('somebody makes an account, changes its policies, and deletes it', async ()
     []
 
     $ fleetroot account create acme
-    name               acme
-    id                 …
-    kind               test
-    gateway URL        https://….gateway.localhost:${server.port}
-    hosts              ….gateway.localhost
-    admission          automatic
-    rekey              accept
-    key type           p256
-    validity           10y
-    device ID pattern  -
-    namespace          acme
-    gateway CAs        active until …, SHA-256 …
-                       standby until …, SHA-256 …
-    Fleet Root CAs     … (generated, active), 0 device(s)
-    distrusted keys    -
-    files              -
-    created            …
+    name                    acme
+    id                      …
+    kind                    test
+    gateway URL             https://….gateway.localhost:${server.port}
+    hosts                   ….gateway.localhost
+    admission               automatic
+    rekey                   accept
+    key type                p256
+    validity                10y
+    device ID pattern       -
+    namespace               acme
+    gateway CAs             active until …, SHA-256 …
+                            standby until …, SHA-256 …
+    Fleet Root CAs          … (generated, active), 0 device(s)
+    keys that sign devices  that of generated, in software, may be given out, key …
+    distrusted keys         -
+    files                   -
+    created                 …
     ! Next: \`fleetroot credentials create acme -o credentials.zip\`.
 
     $ fleetroot account create acme
@@ -45,11 +46,12 @@ test('somebody makes an account, changes its policies, and deletes it', async ()
     [1]
 
     $ fleetroot account create plant --kind production
-    name               plant
-    id                 …
-    kind               production
+    name                    plant
+    id                      …
+    kind                    production
     ...
-    Fleet Root CAs     -
+    Fleet Root CAs          -
+    keys that sign devices  none: this server has no key that could sign a device certificate for this account
     ...
     ! Next: \`fleetroot fleet-root register plant FILE\` with the certificate of your own CA.
 

@@ -54,10 +54,14 @@ test('the commands are those of the contract', () => {
       'file set',
       'file remove',
       'gateway-ca switch',
+      'gateway-ca export',
+      'gateway-ca erase',
+      'gateway-ca import',
     ],
     credentials: ['create'],
     'provisioning-key': ['list', 'show', 'disable'],
     'fleet-root': [
+      'export',
       'register',
       'list',
       'show',
@@ -68,6 +72,8 @@ test('the commands are those of the contract', () => {
       'distrust',
       'trust',
       'successor',
+      'changes',
+      'apply',
     ],
     device: ['list', 'show', 'approve', 'reject', 'suspend', 'resume', 'revoke', 'delete', 'reprovision', 'move-root'],
     certificate: ['list', 'revoke'],
@@ -75,7 +81,7 @@ test('the commands are those of the contract', () => {
     refusal: ['list'],
     explain: [''],
     upstream: ['set', 'list', 'remove', 'preset'],
-    custody: ['rotate-master'],
+    custody: ['list', 'show', 'check', 'move', 'rotate-master'],
   };
   const expected = Object.entries(contract).flatMap(([group, words]) => words.map((word) => `${group} ${word}`.trim()));
   assert.deepEqual(commands.map(({ words }) => words.join(' ')).sort(), expected.sort());

@@ -23,7 +23,7 @@ function refused(words: readonly string[]): UsageError {
 }
 
 test('options may stand before, between and after the words of a command', () => {
-  const expected = { name: 'acme', kind: 'production' };
+  const expected = { name: 'acme', kind: 'production', exportable: undefined, 'owner-key': undefined };
   for (const line of [
     'account create acme --kind production',
     '--kind production account create acme',
@@ -101,7 +101,7 @@ test('a duration or an instant is taken where the usage shows one', () => {
 test('wrong usage is told with the usage of the command meant, and where to read more', () => {
   const missing = refused(['account', 'create']);
   assert.equal(missing.message, 'NAME is missing');
-  assert.equal(missing.usage, 'fleetroot account create NAME [--kind test|production]');
+  assert.equal(missing.usage, 'fleetroot account create NAME [--kind test|production] [--exportable yes|no] [--owner-key FILE]');
   assert.equal(missing.hint, '`fleetroot account create --help` explains it');
   assert.match(refused(['account', 'create', 'a', 'b']).message, /"b" is one word too many/);
   assert.match(refused(['account', 'delete', '']).message, /an argument is empty/);

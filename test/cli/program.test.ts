@@ -31,7 +31,7 @@ test('without a server the program says so, and how to start one', async () => {
 
     $ fleetroot account create
     ! error: NAME is missing
-    ! usage: fleetroot account create NAME [--kind test|production]
+    ! usage: fleetroot account create NAME [--kind test|production] [--exportable yes|no] [--owner-key FILE]
     ! hint: \`fleetroot account create --help\` explains it
     [2]
 
@@ -42,7 +42,7 @@ test('without a server the program says so, and how to start one', async () => {
     usage: fleetroot COMMAND …
 
     $ fleetroot account create --help | head -1
-    usage: fleetroot account create NAME [--kind test|production]
+    usage: fleetroot account create NAME [--kind test|production] [--exportable yes|no] [--owner-key FILE]
     `,
     { cwd: desk.path, data: desk.path },
   );
@@ -93,6 +93,7 @@ async function answering(answer: boolean, words: readonly string[]) {
         asked.push(question);
         return answer;
       },
+      askSecret: async () => null,
     },
   );
   return { code, asked, stderr };

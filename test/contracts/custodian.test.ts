@@ -140,6 +140,19 @@ for (const { name, skip, home, givesOut } of custodyBackends) {
       });
     }
 
+    test('takes in a key again that an interrupted move has left there', async () => {
+      await using held = await home();
+      const request = { id: randomUUID(), keyType: 'p256', exportable: false } as const;
+      using privateKey = foreignKey('p256');
+      await (await held.open()).import(request, privateKey);
+      const custodian = await held.open();
+      const key = { ...request, ...(await custodian.import(request, privateKey)) };
+      const data = randomBytes(40);
+      assert.ok(isBy(key, 'ecdsa-sha256', data, await custodian.sign(key, 'ecdsa-sha256', data)));
+      await custodian.destroy(key);
+      if (name !== 'software') await assert.rejects(custodian.publicKey(key), faulty('no_such_key'));
+    });
+
     test('takes in nothing that is no key of the type named', async () => {
       await using held = await home();
       const custodian = await held.open();

@@ -192,7 +192,7 @@ const scopedWrites: Record<string, Call> = {
   recordTrustSet: {
     args: (account_id, its) => {
       const { accepted_at, ...set } = its.trust_sets[0]!;
-      return [renamed(account_id, set)];
+      return [{ ...renamed(account_id, set), settled: [its.narrowings[0]!.id] }];
     },
   },
   rejectDevice: { ...named, first: inState('pending') },
@@ -233,12 +233,20 @@ const scopedWrites: Record<string, Call> = {
   },
 };
 
+const bytes = new Uint8Array(1);
+const masterKey = { proof: bytes, derivation: null };
+const sealedPlace = { in: 'account_files', account_id: me, entry: 'mine-entry' };
+
 /** What belongs to the server as a whole: who calls it has no account yet, means all of them, or means a key by its ID. */
 const serverWide: Record<string, unknown[]> = {
   accountById: [me],
   accountByRef: ['mine-account-name'],
   accountOfHost: ['mine.example'],
+  accountsWithOwner: [],
+  beginMasterKeyRotation: [{ row: masterKey }],
+  condemnKey: [{ key_id: 'mine-key' }],
   condemnedKeys: [],
+  endMasterKeyRotation: [{}],
   eraseKey: [{ key_id: 'mine-key', from: mine.keys[0] }],
   forgetKey: [{ key_id: 'mine-key' }],
   gatewayCertificatesDue: [5],
@@ -246,14 +254,22 @@ const serverWide: Record<string, unknown[]> = {
   insertAccount: [{ account: { ...mine.accounts[0], id: 'new', name: 'new' }, host: 'new.gateway.localhost' }],
   keyById: ['mine-key'],
   keyEvents: ['mine-key'],
+  keysByPublicKey: [['mine-key-sha256']],
   listAccounts: [],
   listKeys: [],
+  masterKeyRow: ['present'],
   placeKey: [{ key_id: 'mine-key', from: mine.keys[0], to: mine.keys[0], event: 'moved' }],
+  recordMasterKey: [{ before: null, row: masterKey }],
   recordKeyExport: [{ key_id: 'mine-key' }],
   rememberServerValue: [{ key: 'key', value: new Uint8Array(1) }],
   removeUnreadyAccounts: [{}],
+  replaceSealedValues: [{ changes: [{ place: sealedPlace, sealed: bytes, resealed: bytes }] }],
   requireAccount: [me],
   requireKey: ['mine-key'],
+  requireLivingCustody: [mine.keys[0]],
+  requireLivingMasterKey: [mine.keys[0]!.remembered],
+  requireTestAccount: [me],
+  sealedValues: [null],
   serverValue: ['key'],
   settleInterrupted: [{}],
 };

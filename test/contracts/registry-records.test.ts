@@ -40,6 +40,7 @@ import {
 import { condemnedKeys, forgetKey, heldKeys, keyById } from '../../src/registry/keys.ts';
 import { listRefusals, recordRefusals } from '../../src/registry/refusals.ts';
 import { reportsOf, storeReport } from '../../src/registry/reports.ts';
+import { narrowingsOf, recordTrustSet, trustSetsFrom } from '../../src/registry/trust-sets.ts';
 import { setUpstreams, upstreamsOf } from '../../src/registry/upstreams.ts';
 import { backends, type Home, insertRows, type Rows, rowsOf, someAccount, transactionOn } from '../support/registry.ts';
 
@@ -273,6 +274,31 @@ for (const { name, home: newHome } of backends) {
       assert.deepEqual(
         tx.changes.map((change) => change.kind),
         ['trust', 'trust', 'trust', 'trust', 'trust'],
+      );
+    });
+
+    test('a signed set takes the place of what claims its number or a later one, and settles what was narrowed', async () => {
+      const narrowing = { ...rows.narrowings[0]!, id: 'another' };
+      await setFleetRootState(tx, { account_id, fleet_root_ca_id: 'mine-root', state: 'disabled', narrowing });
+      const set = { account_id, number: 2, document: new Uint8Array(3), signature: new Uint8Array(4) };
+      await recordTrustSet(tx, { ...set, settled: ['mine-narrowing'] });
+      await recordTrustSet(tx, { ...set, number: 4, settled: [] });
+      await recordTrustSet(tx, { ...set, number: 3, settled: [] });
+      assert.deepEqual(
+        (await trustSetsFrom(db, account_id, 1)).map(({ number, document, accepted_at }) => [
+          number,
+          document.length,
+          accepted_at === tx.now,
+        ]),
+        [
+          [3, 3, true],
+          [2, 3, true],
+          [1, rows.trust_sets[0]!.document.length, false],
+        ],
+      );
+      assert.deepEqual(
+        (await narrowingsOf(db, account_id)).map(({ id }) => id),
+        ['another'],
       );
     });
 

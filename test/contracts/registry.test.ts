@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, fork, spawnSync } from 'node:child_process';
 import { on, once } from 'node:events';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
@@ -13,7 +13,7 @@ import type { Change } from '../../src/registry/changes.ts';
 import { openForWriting } from '../../src/registry/database.ts';
 import { serverValue } from '../../src/registry/server-values.ts';
 import { Secret } from '../../src/secret.ts';
-import { backends, someAccount, sqlite } from '../support/registry.ts';
+import { backends, rowsOf, someAccount, sqlite } from '../support/registry.ts';
 import type { Ask, Tell } from '../support/registry-child.ts';
 
 const value = Buffer.from('remembered');
@@ -104,6 +104,31 @@ for (const { name, home: newHome } of backends) {
       const db = await home.database();
       await db.insertInto('migrations').values({ number: 9_000, name: '9000-later', applied_at: 1 }).execute();
       await rejects(home.open(), 'conflict', /newer Fleetroot: it has migration 9000-later/);
+    });
+
+    test('what a key was sealed as is in no file once the key is erased, moved or destroyed', async () => {
+      using home = newHome();
+      await using registry = await home.open();
+      const { keys, accounts, gateway_cas } = rowsOf('mine');
+      await registry.write('insertAccount', { account: accounts[0]!, host });
+      const sealed = (id: string) => Buffer.alloc(200, `sealed key ${id}`);
+      for (const id of ['erased', 'moved', 'destroyed', 'kept']) {
+        await registry.write('recordKey', { key: { ...keys[0]!, id, remembered: sealed(id) } });
+      }
+      const inFiles = (bytes: Buffer) =>
+        readdirSync(home.directory).some((file) => readFileSync(join(home.directory, file)).includes(bytes));
+      const from = (id: string) => ({ custodian: 'software', remembered: sealed(id), exportable: 1 as const });
+      assert.ok(inFiles(sealed('erased')));
+      await registry.write('recordGatewayCa', { ...gateway_cas[1]!, key_id: 'erased' });
+      await registry.write('recordKeyExport', { key_id: 'erased' });
+      await registry.write('eraseKey', { key_id: 'erased', from: from('erased') });
+      assert.equal(inFiles(sealed('erased')), false);
+      const to = { ...from('moved'), custodian: 'vault', remembered: Buffer.from('elsewhere') };
+      await registry.write('placeKey', { key_id: 'moved', from: from('moved'), to, event: 'moved' });
+      assert.equal(inFiles(sealed('moved')), false);
+      await registry.write('forgetKey', { key_id: 'destroyed' });
+      assert.equal(inFiles(sealed('destroyed')), false);
+      assert.ok(inFiles(sealed('kept')));
     });
 
     test('migrations run once and are recorded by their numbers', async () => {

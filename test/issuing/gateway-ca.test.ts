@@ -13,6 +13,7 @@ import {
   switchGatewayCa,
 } from '../../src/issuing/gateway-ca.ts';
 import { gatewayCasOf, gatewayCertificateOf } from '../../src/registry/gateway-cas.ts';
+import { requireKey } from '../../src/registry/keys.ts';
 import type { Account, GatewayCertificate } from '../../src/registry/tables.ts';
 import { parseCertificate, verifySignature } from '../../src/x509/certificate.ts';
 import { day, newAccount, openIssuing } from '../support/issuing.ts';
@@ -167,6 +168,18 @@ describe('switching the gateway CA', () => {
     await registry.write('switchGatewayCa', { account_id: account.id });
     const row = await currentGatewayCertificate(issuer, seal, account);
     assert.notEqual(row.gateway_ca_id, first.gateway_ca_id);
+  });
+
+  test('is refused while the key of the standby lies outside, at the last moment too', async () => {
+    const account = await newGateway();
+    const [active, standby] = await gatewayCasOf(registry.read, account.id);
+    const key = await requireKey(registry.read, standby!.key_id);
+    (await issuer.keys.export(key)).wipe();
+    await issuer.keys.erase(key);
+    const refused = { code: 'conflict', message: /lies outside/ };
+    await assert.rejects(switchGatewayCa(issuer, seal, account), refused);
+    await assert.rejects(registry.write('switchGatewayCa', { account_id: account.id }), refused);
+    assert.deepEqual(await gatewayCasOf(registry.read, account.id), [active, standby]);
   });
 
   test('is refused without a standby', async () => {

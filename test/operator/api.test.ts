@@ -141,7 +141,7 @@ describe('the operators’ API', () => {
     const doc = readFileSync(join(import.meta.dirname, '../../docs/operator-api.md'), 'utf8');
     const routes = readdirSync(source).filter((name) => name.endsWith('-routes.ts'));
     const paths = routes.flatMap((name) =>
-      [...readFileSync(join(source, name), 'utf8').matchAll(/['`](\/(?:accounts|refusals)[^'`]*)['`]/g)].map(
+      [...readFileSync(join(source, name), 'utf8').matchAll(/['`](\/(?:accounts|refusals|custody)[^'`]*)['`]/g)].map(
         ([, path]) => path!,
       ),
     );

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
 import { startOperator } from '../../src/operator/api.ts';
+import type { Custody } from '../../src/operator/custody-routes.ts';
 import type { Provisioning } from '../../src/provisioning/provisioning.ts';
 import { operatorCall } from '../support/operator-call.ts';
 import { temporaryDirectory } from '../support/process.ts';
+
+const custody: Custody = { rotateMasterKey: () => Promise.reject(new Error('no master key')) };
 
 /** A server whose registry fails with something that nobody outside is to read. */
 const broken = {
@@ -19,8 +22,8 @@ test('a fault of our own is told by an ID that is in the log, and by nothing of 
   await using desk = await temporaryDirectory();
   const logged: Record<string, unknown>[] = [];
   const log = pino({ base: null }, { write: (line) => void logged.push(JSON.parse(line)) });
-  const listening = { socketPath: desk.file('operator.sock'), port: 0, provisioning: broken, log };
-  await using _operator = await startOperator({ ...listening, ready: async () => true });
+  const listening = { socketPath: desk.file('operator.sock'), port: 0, provisioning: broken, custody, log };
+  await using _operator = await startOperator({ ...listening, ready: async () => ({ serving: true, faults: [] }) });
   const { status, text, json } = await operatorCall(desk.path, 'GET', '/accounts');
   assert.deepEqual([status, json.code, json.detail], [500, 'internal_error', 'The server failed.']);
   assert.doesNotMatch(text, /fire|sda1|Error|\.ts/);
@@ -35,9 +38,10 @@ test('a server that does not serve devices yet is not ready, and says so', async
     socketPath: desk.file('operator.sock'),
     port: 0,
     provisioning: broken,
+    custody,
     log: pino({ enabled: false }),
   };
-  await using operator = await startOperator({ ...listening, ready: async () => false });
+  await using operator = await startOperator({ ...listening, ready: async () => ({ serving: false, faults: [] }) });
   const response = await fetch(`http://127.0.0.1:${operator.port}/readyz`);
   assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [503, 'unavailable']);
   assert.equal((await fetch(`http://127.0.0.1:${operator.port}/healthz`)).status, 200);

@@ -31,11 +31,32 @@ export class Fleet {
     return Fleet.#open(fleetroot, account, 'test', cas);
   }
 
-  static async #open(fleetroot: Fleetroot, account: string, kind: string, cas: readonly Ca[]): Promise<Fleet> {
-    await fleetroot.json('account', 'create', account, '--kind', kind);
+  /** Makes a production account whose owner has the other half of this key; what is registered waits for a signature. */
+  static async openOwned(
+    fleetroot: Fleetroot,
+    account: string,
+    ownerKey: string,
+    ...cas: readonly Ca[]
+  ): Promise<Fleet> {
+    return Fleet.#open(fleetroot, account, 'production', cas, '--owner-key', ownerKey);
+  }
+
+  static async #open(
+    fleetroot: Fleetroot,
+    account: string,
+    kind: string,
+    cas: readonly Ca[],
+    ...options: readonly string[]
+  ): Promise<Fleet> {
+    await fleetroot.json('account', 'create', account, '--kind', kind, ...options);
     const fleet = new Fleet(fleetroot, account, await fleetroot.image(account));
     for (const ca of cas) await fleet.register(ca);
     return fleet;
+  }
+
+  /** An account that is there, on whatever server. */
+  static async at(fleetroot: Fleetroot, account: string): Promise<Fleet> {
+    return new Fleet(fleetroot, account, await fleetroot.image(account));
   }
 
   /** The same account after a restart, which has moved it to another port. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { run } from '../../src/cli/program.ts';
 import { type ConfigOptions, loadConfig } from '../../src/config.ts';
 import { openLog } from '../../src/log.ts';
+import { Secret } from '../../src/secret.ts';
 import { type Server, startServer } from '../../src/server.ts';
 import { Image } from './image.ts';
 import type { Outcome } from './process.ts';
@@ -13,6 +14,8 @@ import type { Outcome } from './process.ts';
 /** A server on free ports and a data directory of its own, and what people do with it. */
 export class Fleetroot implements AsyncDisposable {
   readonly dir: string;
+  /** What is typed at the next questions for a passphrase, in this order. */
+  readonly typed: string[] = [];
   readonly #options: ConfigOptions;
   readonly #clock: () => number;
   #server: Server;
@@ -28,8 +31,15 @@ export class Fleetroot implements AsyncDisposable {
   static async start({
     options = {},
     clock = Date.now,
-  }: { options?: ConfigOptions; clock?: () => number } = {}): Promise<Fleetroot> {
+    prepare = async () => {},
+  }: {
+    options?: ConfigOptions;
+    clock?: () => number;
+    /** Puts something into the data directory before the first start. */
+    prepare?: (dir: string) => Promise<unknown>;
+  } = {}): Promise<Fleetroot> {
     const dir = await mkdtemp(join(tmpdir(), 'fleetroot-test-'));
+    await prepare(dir);
     return new Fleetroot(dir, options, clock, await open(dir, options, clock));
   }
 
@@ -47,10 +57,11 @@ export class Fleetroot implements AsyncDisposable {
     return join(this.dir, name);
   }
 
-  /** Ends the server in order and starts it again on the same data and ports. */
-  async restart(): Promise<void> {
+  /** Ends the server in order and starts it again on the same data and ports; `meanwhile` runs while it is down. */
+  async restart(meanwhile: () => Promise<unknown> = async () => {}): Promise<void> {
     const ports = this.#server.gatewayPorts;
     await this.#server[Symbol.asyncDispose]();
+    await meanwhile();
     this.#server = await open(this.dir, { ...this.#options, 'gateway.port': ports }, this.#clock);
   }
 
@@ -71,6 +82,10 @@ export class Fleetroot implements AsyncDisposable {
           void (stdout += typeof content === 'string' ? content : Buffer.from(content).toString('latin1')),
         err: (text) => void (stderr += text),
         ask: async () => null,
+        askSecret: async () => {
+          const line = this.typed.shift();
+          return line === undefined ? null : Secret.fromText(line);
+        },
       },
     );
     return { code, stdout, stderr };

@@ -75,6 +75,7 @@ export async function newAccount(
       key_type: 'p256',
       validity_seconds,
       device_id_pattern: null,
+      owner_key: null,
       namespace: name,
     },
     host: `${id}.gateway.localhost`,

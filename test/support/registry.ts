@@ -70,7 +70,7 @@ function sqliteHome(): Home {
 /** A transaction as the writer gives it, that keeps the changes it is told. */
 export function transactionOn(db: Db, now = 1_800_000_000_000): Tx & { changes: Change[] } {
   const changes: Change[] = [];
-  return { db, now, changes, changed: (change) => void changes.push(change) };
+  return { db, now, changes, changed: (change) => void changes.push(change), purge: () => {} };
 }
 
 /** What a test account is made of when nothing about it matters. */
@@ -164,6 +164,7 @@ export function rowsOf(mark: string) {
     ],
     key_events: [
       { id: `${mark}-key-event`, key_id: `${mark}-key`, account_id, at: 1, event: 'created', custodian: 'software' },
+      { id: `${mark}-export`, key_id: `${mark}-key`, account_id, at: 1, event: 'exported', custodian: 'software' },
     ],
     gateway_cas: [gatewayCa, { ...gatewayCa, id: `${mark}-standby-gateway-ca`, state: 'standby' }],
     gateway_certificates: [

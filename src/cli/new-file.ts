@@ -1,0 +1,54 @@
+// Files that a command writes with `-o`: new ones, for this user alone, and none where there is nothing to write.
+
+import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Failure } from './failure.ts';
+import { reasonOf } from './parameters.ts';
+
+/**
+ * Does what fills a new file. The file is opened first, anew and for this user alone: where it cannot be, nothing is
+ * done; where nothing is written, it is removed again. What is written is on the disk when `make` goes on. Throws Failure.
+ */
+export async function withNewFile<Made>(
+  path: string,
+  make: (write: (content: string | Uint8Array) => void) => Promise<Made>,
+): Promise<Made> {
+  const file = withReason(path, () => openSync(path, 'wx', 0o600));
+  let written = false;
+  try {
+    return await make((content) => {
+      withReason(path, () => {
+        writeFileSync(file, content);
+        fsyncSync(file);
+        syncDirectory(dirname(path));
+      });
+      written = true;
+    });
+  } catch (error) {
+    written = false;
+    throw error;
+  } finally {
+    closeSync(file);
+    if (!written) rmSync(path, { force: true });
+  }
+}
+
+function syncDirectory(path: string): void {
+  const directory = openSync(path, 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function withReason<Done>(path: string, write: () => Done): Done {
+  try {
+    return write();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+      throw new Failure(`${path} exists, and nothing is overwritten`, 'name a new file with -o');
+    }
+    throw new Failure(`cannot write ${path}: ${reasonOf(error)}`);
+  }
+}

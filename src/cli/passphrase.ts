@@ -1,0 +1,52 @@
+// Passphrases of private keys: typed by a person, never an argument, an option or a variable.
+
+import { isUtf8 } from 'node:buffer';
+import type { Secret } from '../secret.ts';
+import { Failure } from './failure.ts';
+import type { Terminal } from './terminal.ts';
+
+const leastCharacters = 12;
+const mostCharacters = 1024;
+
+/**
+ * Asks for a new passphrase, twice. Throws Failure where there is none, or one that is too short, or two that differ.
+ * Wiping it is the caller's.
+ */
+export async function newPassphrase(terminal: Terminal): Promise<Secret> {
+  const passphrase = await ask(terminal, `Passphrase for the private key (at least ${leastCharacters} characters): `);
+  try {
+    checkNew(passphrase);
+    using again = await ask(terminal, 'The same passphrase again: ');
+    if (again.reveal().equals(passphrase.reveal())) return passphrase;
+    throw new Failure('the two passphrases differ: nothing was done');
+  } catch (error) {
+    passphrase.wipe();
+    throw error;
+  }
+}
+
+/** Asks for the passphrase of a file that is there. Wiping it is the caller's. */
+export function passphraseOf(terminal: Terminal, file: string): Promise<Secret> {
+  return ask(terminal, `Passphrase of ${file}: `);
+}
+
+async function ask(terminal: Terminal, question: string): Promise<Secret> {
+  const answer = await terminal.askSecret(question);
+  if (answer !== null) return answer;
+  throw new Failure(
+    'this needs a passphrase, and none came: nothing was done',
+    'type it at the terminal, or send it as a line to stdin; it is taken from nowhere else',
+  );
+}
+
+/** Node, openssl and a person's keyboard must mean the same octets by it. */
+function checkNew(passphrase: Secret): void {
+  const octets = passphrase.reveal();
+  if (!isUtf8(octets)) throw new Failure('the passphrase is not UTF-8: nothing was done');
+  const text = octets.toString('utf8');
+  if (/\p{Cc}/u.test(text)) throw new Failure('the passphrase has control characters in it: nothing was done');
+  const { length } = [...text];
+  if (length < leastCharacters || length > mostCharacters) {
+    throw new Failure(`a passphrase has ${leastCharacters} to ${mostCharacters} characters: nothing was done`);
+  }
+}

@@ -1,0 +1,21 @@
+// What `/readyz` tells: whether the server serves devices, and what is amiss while it does.
+
+/** Something that is amiss while devices are served. Each part tells its own. */
+export type ReadinessFault =
+  | {
+      readonly part: 'custody';
+      readonly custodian: string;
+      /** As custody calls it: `unavailable`, `sealed` or `denied`. */
+      readonly fault: string;
+      readonly reason: string;
+      /** RFC 3339. */
+      readonly since: string;
+    }
+  | { readonly part: 'owner_trust'; readonly account: string; readonly reason: string; readonly since: string };
+
+/** How the server is. */
+export interface Readiness {
+  /** Whether it serves devices. */
+  readonly serving: boolean;
+  readonly faults: readonly ReadinessFault[];
+}

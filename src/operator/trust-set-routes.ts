@@ -1,0 +1,37 @@
+// The sets that an account's owner signs: what is to be signed next, and what comes back signed.
+
+import { applySet, drawChanges } from '../provisioning/owner-signing.ts';
+import { nameOfSet } from '../provisioning/owner-trust.ts';
+import type { Provisioning } from '../provisioning/provisioning.ts';
+import { namedAccount } from './named.ts';
+import { trustSetJson } from './owner-trust-json.ts';
+import { AccountPath, ChangesSchema, SignedSet, TrustSetSchema } from './schemas.ts';
+import type { Api } from './typed-api.ts';
+
+/** Adds the routes of signed sets. */
+export function trustSetRoutes(api: Api, p: Provisioning): void {
+  api.get(
+    '/accounts/:account/trust-sets/next',
+    { schema: { params: AccountPath, response: { 200: ChangesSchema } } },
+    async ({ params }) => {
+      const account = await namedAccount(p.registry.read, params.account);
+      const { number, document, differences } = await drawChanges(p, account);
+      return {
+        number,
+        document: document?.toString('ascii') ?? null,
+        sha256: document && nameOfSet(document),
+        differences: [...differences],
+      };
+    },
+  );
+
+  api.post(
+    '/accounts/:account/trust-sets',
+    { schema: { params: AccountPath, body: SignedSet, response: { 200: TrustSetSchema } } },
+    async ({ params, body }) => {
+      const account = await namedAccount(p.registry.read, params.account);
+      await applySet(p, account, Buffer.from(body.document, 'base64'), Buffer.from(body.signature, 'base64'));
+      return (await trustSetJson(p, account))!;
+    },
+  );
+}
