@@ -101,7 +101,10 @@ test('a duration or an instant is taken where the usage shows one', () => {
 test('wrong usage is told with the usage of the command meant, and where to read more', () => {
   const missing = refused(['account', 'create']);
   assert.equal(missing.message, 'NAME is missing');
-  assert.equal(missing.usage, 'fleetroot account create NAME [--kind test|production] [--exportable yes|no] [--owner-key FILE]');
+  assert.equal(
+    missing.usage,
+    'fleetroot account create NAME [--kind test|production] [--exportable yes|no] [--owner-key FILE]',
+  );
   assert.equal(missing.hint, '`fleetroot account create --help` explains it');
   assert.match(refused(['account', 'create', 'a', 'b']).message, /"b" is one word too many/);
   assert.match(refused(['account', 'delete', '']).message, /an argument is empty/);
