@@ -46,7 +46,7 @@ export async function benchCustodians(program: string, dir: string): Promise<voi
     timeout,
   }));
   const places: Places = {
-    pkcs11: { ...token.settings, sessions: 8, timeout },
+    pkcs11: { ...token.settings, sessions: 8, timeout, withheldVariables: [] },
     vault: Object.fromEntries(
       [16, 64].flatMap((connections) =>
         options.map(({ name, ...each }) => [`${name}, ${connections} connections`, { ...each, connections }]),

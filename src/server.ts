@@ -15,6 +15,7 @@ import { openGatewayKey } from './issuing/gateway-ca.ts';
 import { completeGateways, renewGateways } from './issuing/gateway-renewal.ts';
 import { HeldKeys } from './issuing/held-keys.ts';
 import { Issuer } from './issuing/issuer.ts';
+import { strandedKeys } from './issuing/key-check.ts';
 import type { Log } from './log.ts';
 import { startOperator } from './operator/api.ts';
 import type { ReadinessFault } from './operator/readiness.ts';
@@ -32,6 +33,11 @@ import { encodePem } from './x509/pem.ts';
 
 /** How often gateway certificates and keys to be destroyed are looked at, in milliseconds. */
 const renewalInterval = 60 * 60 * 1000;
+/** How often keys that could not be used are tried again, in milliseconds. */
+const recheckInterval = 10 * 1000;
+
+/** How often owner-signed trust is looked at, in milliseconds: the registry may have been changed past this program. */
+const ownerTrustInterval = 3 * 1000;
 
 /** A server that serves. Disposing of it ends it in order. */
 export interface Server extends AsyncDisposable {
@@ -92,6 +98,9 @@ export async function startServer(
   await tended;
   const renewal = setInterval(() => tend(renew), renewalInterval).unref();
   opened.defer(() => clearInterval(renewal));
+  const rechecking = setInterval(() => void keys.recheckFailing(), recheckInterval).unref();
+  opened.defer(() => clearInterval(rechecking));
+  const stranded = await strandedKeyFaults(issuer, clock(), log);
 
   const { defaultAccount, ...listening } = config.gateway;
   const gateway = new Gateway(
@@ -100,7 +109,11 @@ export async function startServer(
   );
   opened.use(gateway);
   let listens = false;
-  const ownerTrust = watchOwnerTrust(provisioning, clock);
+  const ownerTrust = watchOwnerTrust(provisioning, clock, log);
+  const ownerTrustWatch = setInterval(() => {
+    ownerTrust().catch((error: unknown) => log.error({ err: error }, 'owner-signed trust could not be looked at'));
+  }, ownerTrustInterval).unref();
+  opened.defer(() => clearInterval(ownerTrustWatch));
   const operator = opened.use(
     await startOperator({
       socketPath: join(config.dataDir, 'operator.sock'),
@@ -110,7 +123,7 @@ export async function startServer(
       log,
       ready: async () => ({
         serving: listens,
-        faults: [...faultsOf(custodians), ...(await ownerTrust())],
+        faults: [...faultsOf(custodians), ...stranded, ...keyFaults(keys, clock()), ...(await ownerTrust())],
       }),
     }),
   );
@@ -129,15 +142,21 @@ export async function startServer(
 }
 
 /** The custodians that are configured, by their names, each of them watched. */
-function openCustodians(
-  { custody: { timeout }, vault, pkcs11 }: Config,
-  seal: Seal,
-  watching: WatchOptions,
-): Map<string, WatchedCustodian> {
+function openCustodians(config: Config, seal: Seal, watching: WatchOptions): Map<string, WatchedCustodian> {
+  const { vault, pkcs11 } = config;
+  const { timeout } = config.custody;
   const all: Custodian[] = [createSoftwareCustodian(seal)];
   if (vault !== null) all.push(createVaultCustodian({ ...vault, timeout }));
-  if (pkcs11 !== null) all.push(createPkcs11Custodian({ ...pkcs11, timeout }));
+  if (pkcs11 !== null) {
+    all.push(createPkcs11Custodian({ ...pkcs11, timeout, withheldVariables: secretVariables(config) }));
+  }
   return new Map(all.map((custodian) => [custodian.name, new WatchedCustodian(custodian, watching)]));
+}
+
+/** The environment variables with secrets that are this process's alone. */
+function secretVariables({ custody: { masterKey, nextMasterKey }, vault }: Config): string[] {
+  const places = [masterKey, nextMasterKey].flatMap((place) => (place?.in === 'variable' ? [place.name] : []));
+  return vault !== null && 'variable' in vault.login ? [...places, vault.login.variable] : places;
 }
 
 /** The custodians that are away, as `/readyz` tells it. */
@@ -146,6 +165,24 @@ function faultsOf(custodians: ReadonlyMap<string, WatchedCustodian>): ReadinessF
     if (trouble === null) return [];
     const { fault, message: reason } = trouble.problem;
     return [{ part: 'custody', custodian: name, fault, reason, since: formatInstant(trouble.since) }];
+  });
+}
+
+/** Custodians that hold keys of ours and are not configured: each is told once, at the start. */
+async function strandedKeyFaults({ registry, keys }: Issuer, now: number, log: Log): Promise<ReadinessFault[]> {
+  return [...(await strandedKeys(registry.read, keys))].map(([custodian, count]): ReadinessFault => {
+    const reason = `${count} key(s) lie in the custodian ${custodian}, which is not configured.`;
+    log.warn({ custodian, keys: count }, reason);
+    return { part: 'custody', custodian, fault: 'unavailable', reason, since: formatInstant(now) };
+  });
+}
+
+/** Keys that could not be used the last time, though their custodian is there: the first of each custodian. */
+function keyFaults({ failing }: HeldKeys, now: number): ReadinessFault[] {
+  const first = new Map(failing.toReversed().map((each) => [each.key.custodian, each]));
+  return [...first].map(([custodian, { problem, since }]) => {
+    const at = formatInstant(Math.round(now - (performance.now() - since)));
+    return { part: 'custody', custodian, fault: problem.fault, reason: problem.message, since: at };
   });
 }
 

@@ -4,6 +4,8 @@ const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_
 /** Largest first; weeks are understood but not written, since nobody reads `2w` as quickly as `14d`. */
 const written = ['y', 'd', 'h', 'm', 's', 'ms'] as const;
 const lastInstant = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+/** The beginning of the year 0. */
+const firstInstant = -62_167_219_200_000;
 
 /**
  * The milliseconds of a duration such as `30s`, `12h`, `90d` or `10y` (a year is 365 days: commands.md), or null where
@@ -36,9 +38,9 @@ export function parseInstant(text: string): number | null {
   return instant >= 0 && instant <= lastInstant ? instant : null;
 }
 
-/** An instant (ms since 1970) as RFC 3339 in UTC, null as null. */
+/** An instant (ms since 1970) as RFC 3339 in UTC, null as null; one that four digits of a year cannot tell as the nearest. */
 export function formatInstant(instant: number): string;
 export function formatInstant(instant: number | null): string | null;
 export function formatInstant(instant: number | null): string | null {
-  return instant === null ? null : new Date(instant).toISOString();
+  return instant === null ? null : new Date(Math.min(Math.max(instant, firstInstant), lastInstant)).toISOString();
 }

@@ -40,10 +40,11 @@ function findings({ custodians, keys }: CustodyCheckJson): Page {
     ...keys.map((row) => ({ what: `key ${row.id} of ${accountOf(row)}, ${useOf(row)}, in ${row.custodian}`, ...row })),
   ].filter(({ fault }) => fault !== null);
   const good = keys.filter(({ fault }) => fault === null).length;
-  return sentences(
+  const page = sentences(
     `${good} of ${keys.length} key(s) sign, in ${custodians.map(({ custodian }) => custodian).join(', ')}.`,
     ...failing.map(({ what, fault, reason }) => `${what}: ${fault}: ${reason}`),
   );
+  return failing.length === 0 ? page : noted(page, 'error: not every custodian and key is well');
 }
 
 export const custodyCommands = [
@@ -138,7 +139,7 @@ export const custodyCommands = [
           ...(setting === null
             ? []
             : [
-                `Now have ${setting.replace('.next_', '.')} say what ${setting} says, and take that and the old setting out.`,
+                `Now have ${setting.replace('.next_', '.')} say what ${setting} says, and take that out, with the setting or the file of the old master key.`,
               ]),
         ),
         'Back it up now. The old one opens nothing here any more, only backups of the registry that were made before.',

@@ -218,6 +218,10 @@ export const fleetRootCommands = [
         document: Buffer.from(given.document).toString('base64'),
         signature: Buffer.from(given.signature).toString('base64'),
       }),
-    print: ({ number, sha256 }, given) => sentences(`Set ${number} of ${given.account} counts now, SHA-256 ${sha256}.`),
+    print: ({ number, sha256, narrowed }, given) =>
+      sentences(
+        `Set ${number} of ${given.account} counts now, SHA-256 ${sha256}.`,
+        ...(narrowed.length > 0 ? [`${narrowed.length} narrowing(s) made since stay in force.`] : []),
+      ),
   }),
 ];

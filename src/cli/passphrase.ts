@@ -34,8 +34,8 @@ async function ask(terminal: Terminal, question: string): Promise<Secret> {
   const answer = await terminal.askSecret(question);
   if (answer !== null) return answer;
   throw new Failure(
-    'this needs a passphrase, and none came: nothing was done',
-    'type it at the terminal, or send it as a line to stdin; it is taken from nowhere else',
+    'a passphrase was asked for, and none came: nothing was done',
+    'type it at the terminal, or send it to stdin, a line each time it is asked for (a new one twice); it is taken from nowhere else',
   );
 }
 

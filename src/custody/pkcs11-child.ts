@@ -28,9 +28,15 @@ interface Pending {
 
 /**
  * Starts the process, and gives it once the token is open. Takes `patience` milliseconds at the most,
- * and ends with `signal`. Throws TokenClosed with what stands in the way.
+ * and ends with `signal`. Throws TokenClosed with what stands in the way. The variables `withheld` are not in its
+ * environment: the library of an HSM's maker, and a core file of its process, are nobody's to have the server's secrets.
  */
-export async function startTokenProcess(start: Start, patience: number, signal: AbortSignal): Promise<TokenProcess> {
+export async function startTokenProcess(
+  start: Start,
+  { withheld, patience, signal }: { withheld: readonly string[]; patience: number; signal: AbortSignal },
+): Promise<TokenProcess> {
+  const env: NodeJS.ProcessEnv = { ...process.env };
+  for (const name of withheld) delete env[name];
   const child = fork(new URL('./pkcs11-process.ts', import.meta.url), {
     serialization: 'advanced',
     // What the HSM maker's library prints is nobody's reply.
@@ -38,7 +44,7 @@ export async function startTokenProcess(start: Start, patience: number, signal: 
     // The server's OpenSSL settings are not the library's.
     execArgv: [],
     // One of libuv's threads for each session.
-    env: { ...process.env, UV_THREADPOOL_SIZE: String(start.sessions) },
+    env: { ...env, UV_THREADPOOL_SIZE: String(start.sessions) },
   });
   const { promise, resolve, reject } = Promise.withResolvers<TokenProcess>();
   const failed = (message: string, hint: string | null = null) =>

@@ -27,6 +27,7 @@ interface Away {
 export class TokenConnection implements AsyncDisposable {
   readonly #settings: TokenSettings;
   readonly #timeout: number;
+  readonly #withheld: readonly string[];
   readonly #marking = randomBytes(32);
   /** The PIN that the token refused, marked: a new process must not try it again, lest the token lock it. */
   #refused: Buffer | null = null;
@@ -37,10 +38,11 @@ export class TokenConnection implements AsyncDisposable {
   #waiting = 0;
   readonly #closing = new AbortController();
 
-  /** `timeout` in milliseconds. Nothing is opened yet. */
-  constructor(settings: TokenSettings, timeout: number) {
+  /** `timeout` in milliseconds; `withheld` are variables that the token's process does not get. Nothing is opened yet. */
+  constructor(settings: TokenSettings, timeout: number, withheld: readonly string[]) {
     this.#settings = settings;
     this.#timeout = timeout;
+    this.#withheld = withheld;
   }
 
   /**
@@ -111,7 +113,11 @@ export class TokenConnection implements AsyncDisposable {
   async #reopen(): Promise<TokenProcess> {
     const start = { ...this.#settings, marking: this.#marking, refused: this.#refused };
     try {
-      const opened = await startTokenProcess(start, Math.max(this.#timeout, patienceToOpen), this.#closing.signal);
+      const opened = await startTokenProcess(start, {
+        withheld: this.#withheld,
+        patience: Math.max(this.#timeout, patienceToOpen),
+        signal: this.#closing.signal,
+      });
       this.#processes.add(opened);
       void opened.exited.then(() => this.#processes.delete(opened));
       this.#away = null;

@@ -13,6 +13,8 @@ import type { MadeKey, StoredKey, TokenSettings } from './pkcs11-messages.ts';
 /** Which token, with what PIN, and how long a call may take (milliseconds). */
 export interface Pkcs11Options extends TokenSettings {
   timeout: number;
+  /** Environment variables with secrets that are not the HSM's: the process that its maker's library runs in has none. */
+  withheldVariables: readonly string[];
 }
 
 /** The form of what is remembered; another one is another program's. */
@@ -25,8 +27,8 @@ const format = 1;
  * The token is opened when it is first asked for, in a process of its own (pkcs11-process.ts), so that a token that is
  * away at the start is no reason not to start.
  */
-export function createPkcs11Custodian({ timeout, ...settings }: Pkcs11Options): Custodian {
-  const connection = new TokenConnection(settings, timeout);
+export function createPkcs11Custodian({ timeout, withheldVariables, ...settings }: Pkcs11Options): Custodian {
+  const connection = new TokenConnection(settings, timeout, withheldVariables);
   return {
     name: 'pkcs11',
 

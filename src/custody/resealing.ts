@@ -1,5 +1,7 @@
 // How everything that is sealed comes to lie under another master key, while it is in use.
 
+import { setImmediate } from 'node:timers/promises';
+
 import type { ChangeableSeal } from './seal.ts';
 
 /** A sealed value where it lies: `context` is the one it was sealed for, `place` the store's own affair. */
@@ -18,6 +20,18 @@ export interface SealedStore {
 }
 
 /**
+ * The batches of a store, each in a turn of the event loop of its own: where a store reads without waiting, thousands of
+ * values would otherwise be gone through in one turn, and nobody served meanwhile.
+ */
+async function* batchesOf(store: SealedStore, signal: AbortSignal): AsyncGenerator<readonly SealedValue[]> {
+  for await (const batch of store.values()) {
+    await setImmediate();
+    signal.throwIfAborted();
+    yield batch;
+  }
+}
+
+/**
  * Brings everything under the newest key of the seal, without opening any of it: data keys are unwrapped and wrapped.
  * Goes through it until once all of it lay there, each value proved, and gives how many those were. `signal` ends it
  * between two batches. Throws CustodyProblem for a value that does not open under any of the seal's keys.
@@ -25,8 +39,7 @@ export interface SealedStore {
 export async function resealAll(seal: ChangeableSeal, store: SealedStore, signal: AbortSignal): Promise<number> {
   for (;;) {
     let [values, replaced] = [0, 0];
-    for await (const batch of store.values()) {
-      signal.throwIfAborted();
+    for await (const batch of batchesOf(store, signal)) {
       const changes = batch.flatMap((value) => {
         const resealed = seal.rewrap(value.sealed, value.context);
         return resealed === null ? [] : [{ ...value, resealed }];
@@ -41,8 +54,7 @@ export async function resealAll(seal: ChangeableSeal, store: SealedStore, signal
 
 /** Throws CustodyProblem that names the first value which does not open under any of the seal's keys. */
 export async function checkAll(seal: ChangeableSeal, store: SealedStore, signal: AbortSignal): Promise<void> {
-  for await (const batch of store.values()) {
-    signal.throwIfAborted();
+  for await (const batch of batchesOf(store, signal)) {
     for (const { sealed, context } of batch) seal.rewrap(sealed, context);
   }
 }

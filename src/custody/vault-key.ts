@@ -10,8 +10,11 @@ import { keyTypeOf } from './key-type.ts';
 import { member } from './vault-answer.ts';
 import type { VaultAnswer } from './vault-transport.ts';
 
-/** The names that transit takes. */
-const transitName = /^\w(?:[\w.-]*\w)?$/;
+/**
+ * The names of our keys: any prefix that can be configured, and a UUID. Transit would take others, which are other
+ * people's keys: whoever writes the registry is not to name one of them.
+ */
+const ourName = /^(?:\w[\w.-]{0,62})?([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/;
 
 /** What is remembered of a key. */
 export interface Remembered {
@@ -19,9 +22,10 @@ export interface Remembered {
   version: number;
 }
 
+/** The name of a new key. Throws a TypeError where the ID is no UUID, or the prefix none that can be configured. */
 export function nameOf(prefix: string, id: string): string {
   const name = `${prefix}${id}`;
-  if (transitName.test(name)) return name;
+  if (ourName.exec(name)?.[1] === id) return name;
   throw new TypeError(`${name} cannot be the name of a key in a vault`);
 }
 
@@ -33,7 +37,7 @@ export function remember({ name, version }: Remembered): Buffer {
 export function recall(key: CustodyKey): Remembered {
   try {
     const { key: name, version } = JSON.parse(Buffer.from(key.remembered).toString('utf8')) as Record<string, unknown>;
-    if (typeof name === 'string' && transitName.test(name) && name.endsWith(key.id) && key.id !== '') {
+    if (typeof name === 'string' && ourName.exec(name)?.[1] === key.id) {
       if (Number.isSafeInteger(version) && (version as number) >= 1) {
         const remembered = { name, version: version as number };
         if (remember(remembered).equals(key.remembered)) return remembered;

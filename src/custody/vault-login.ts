@@ -173,7 +173,17 @@ function isToken(text: string): boolean {
 }
 
 async function readToken(login: Extract<VaultLogin, { by: 'token' }>) {
-  if ('file' in login) return { ...(await readSecret(login.file)), place: login.file };
+  if ('file' in login) {
+    const { text, mark } = await readSecret(login.file);
+    if (!isToken(text.reveal().toString('latin1'))) {
+      throw new CustodyProblem(
+        'denied',
+        `What is in ${login.file} is no token for the vault.`,
+        'Write the token there and nothing else: one line of printable ASCII without blanks.',
+      );
+    }
+    return { text, mark, place: login.file };
+  }
   const place = `the variable ${login.variable}`;
   const value = process.env[login.variable]?.trim() ?? '';
   if (!isToken(value)) throw new CustodyProblem('denied', `There is no token for the vault in ${place}.`);

@@ -87,8 +87,8 @@ export class VaultTransport implements Disposable {
     await this.#enter(signal);
     try {
       return await this.#send(request, signal).catch((error: unknown) => {
-        const { code } = (error as CustodyProblem).cause as NodeJS.ErrnoException;
-        if (request.repeatable !== true || signal.aborted || !lostConnection.has(code ?? '')) throw error;
+        const cause = error instanceof CustodyProblem ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+        if (request.repeatable !== true || signal.aborted || !lostConnection.has(cause?.code ?? '')) throw error;
         return this.#send(request, signal);
       });
     } finally {

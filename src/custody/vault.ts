@@ -105,6 +105,21 @@ export function createVaultCustodian(options: VaultOptions): Custodian {
     return { publicKey: key.publicKeyOf(1), remembered: remember({ name, version: 1 }) };
   }
 
+  /** Whether the key that is there is this one, as it was taken in to be given out, or not to be, other than asked now. */
+  async function isOtherwise(
+    name: string,
+    { keyType, exportable }: KeyRequest,
+    publicKey: Buffer,
+    limit: AbortSignal,
+  ): Promise<boolean> {
+    const key = await read(name, limit).catch((error: unknown) => {
+      if (error instanceof CustodyProblem && error.fault === 'no_such_key') return null;
+      throw error;
+    });
+    if (key?.type !== transitTypes[keyType] || key.latestVersion !== 1) return false;
+    return key.exportable === !exportable && key.publicKeyOf(1).equals(publicKey);
+  }
+
   async function destroy(name: string, limit: AbortSignal): Promise<void> {
     for (const [method, path, body] of [
       ['POST', `keys/${name}/config`, { deletion_allowed: true }],
@@ -143,16 +158,26 @@ export function createVaultCustodian(options: VaultOptions): Custodian {
       if (!succeeded(wrapping)) throw faultOf(wrapping, address, doing);
       const wrappingKey = member(wrapping, 'data', 'public_key');
       if (typeof wrappingKey !== 'string' || readPublicKey(wrappingKey) === null) throw nonsense(address, doing);
-      const answer = await ask('POST', `keys/${name}/import`, limit, {
+      const body = {
         type: transitTypes[request.keyType],
         hash_function: 'SHA256',
         ciphertext: wrapForTransit(privateKey, wrappingKey).toString('base64'),
         exportable: request.exportable,
         allow_plaintext_backup: false,
         allow_rotation: false,
-      });
-      // Refused with 400 or 500 where a key of the name is there: perhaps this one, from a call whose answer was lost.
-      if (!succeeded(answer) && answer.status !== 400 && answer.status !== 500) throw faultOf(answer, address, doing);
+      };
+      const takeIn = async (): Promise<VaultAnswer> => {
+        const answer = await ask('POST', `keys/${name}/import`, limit, body);
+        // Refused with 400 or 500 where a key of the name is there: perhaps this one, from a call whose answer was lost.
+        if (succeeded(answer) || answer.status === 400 || answer.status === 500) return answer;
+        throw faultOf(answer, address, doing);
+      };
+      let answer = await takeIn();
+      if (!succeeded(answer) && (await isOtherwise(name, request, publicKey, limit))) {
+        // Nothing is lost: the private key is in our hands.
+        await destroy(name, limit);
+        answer = await takeIn();
+      }
       const made = await found(name, request, limit).catch((error: unknown) => {
         const nothing = error instanceof CustodyProblem && error.fault === 'no_such_key';
         throw nothing && !succeeded(answer) ? faultOf(answer, address, doing) : error;

@@ -150,13 +150,29 @@ export class WatchedCustodian implements Custodian, Watched {
     try {
       await this.#custodian.check();
     } catch (error) {
+      if (!(error instanceof CustodyProblem)) throw this.#broken(error);
       // Where others were answered meanwhile it is only slow.
-      const isSlow = isAbsence(error) && error.fault === 'unavailable' && this.#lastAnswer > began;
+      const isSlow = error.fault === 'unavailable' && this.#lastAnswer > began;
       if (isAbsence(error) && !isSlow) this.#enter(error);
       throw error;
     }
     this.#lastAnswer = performance.now();
     this.#leave();
+  }
+
+  /** A check that fails by an error of ours says nothing good of the custodian either: it is away until one succeeds. */
+  #broken(error: unknown): CustodyProblem {
+    const problem = new CustodyProblem(
+      'unavailable',
+      `The custodian ${this.name} could not be checked, by an error of the server's own.`,
+      'The error is in the log: please report it.',
+      { cause: error },
+    );
+    if (!this.#ended && this.#trouble?.problem.fault !== problem.fault) {
+      this.#options.log.error({ err: error, custodian: this.name }, 'a custodian could not be checked');
+    }
+    this.#enter(problem);
+    return problem;
   }
 
   #enter(problem: CustodyProblem): void {
@@ -187,11 +203,8 @@ export class WatchedCustodian implements Custodian, Watched {
   }
 
   #look(): void {
-    this.check().catch((error: unknown) => {
-      if (!(error instanceof CustodyProblem)) {
-        this.#options.log.error({ err: error, custodian: this.name }, 'a custodian could not be checked');
-      }
-    });
+    // What comes of it is known by `trouble`, and logged.
+    this.check().catch(() => {});
   }
 }
 

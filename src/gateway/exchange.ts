@@ -135,7 +135,8 @@ export class Exchange {
     }
     if (error.status >= 500 && !this.#logged.has(error)) {
       this.#logged.add(error);
-      log.warn({ err: error }, 'a request could not be served');
+      const { code, message: reason, hint } = error;
+      log.warn({ code, reason, hint }, 'a request could not be served');
     }
     if (turnedAway.has(error.status)) {
       refusals.note(refusalOf(error), connection);

@@ -3,7 +3,7 @@
 import type { Account, FleetRootCa } from '../registry/tables.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import type { Issuer } from './issuer.ts';
-import { makeCa } from './new-ca.ts';
+import { makeCa, recordCa } from './new-ca.ts';
 
 /** Makes a Fleet Root CA. Throws Problem('provisioning_not_offered') for a production account, Problem('name_taken'). */
 export async function createFleetRootCa(
@@ -11,21 +11,21 @@ export async function createFleetRootCa(
   account: Account,
   { name = 'generated', exportable }: { name?: string; exportable?: boolean | undefined } = {},
 ): Promise<FleetRootCa> {
-  const { id, key, certificate } = await makeCa(issuer, account, 'fleet_root_ca', { exportable });
-  return issuer.registry.write('addFleetRootCa', {
-    ca: {
-      id,
-      account_id: account.id,
-      name,
-      kind: 'generated',
-      state: 'active',
-      key_id: key.id,
-      subject: new Uint8Array(certificate.subject.der),
-      public_key_sha256: certificate.publicKey.sha256,
-      successor_id: null,
-    },
-    certificates: [anchorRow(certificate)],
-  });
+  const made = await makeCa(issuer, account, 'fleet_root_ca', { exportable });
+  const { id, key, certificate } = made;
+  const ca = {
+    id,
+    account_id: account.id,
+    name,
+    kind: 'generated',
+    state: 'active',
+    key_id: key.id,
+    subject: new Uint8Array(certificate.subject.der),
+    public_key_sha256: certificate.publicKey.sha256,
+    successor_id: null,
+  } as const;
+  const certificates = [anchorRow(certificate)];
+  return recordCa(issuer, made, () => issuer.registry.write('addFleetRootCa', { ca, certificates }));
 }
 
 /** The row of a Fleet Root CA's own certificate. */

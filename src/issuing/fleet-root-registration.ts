@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { Problem } from '../problem.ts';
 import { fleetRootCaByRef, trustOf, type Trust } from '../registry/fleet-root-cas.ts';
 import { heldKeys } from '../registry/keys.ts';
-import type { Account, FleetRootCa, Narrowing } from '../registry/tables.ts';
+import type { Account, DistrustedKey, FleetRootCa } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { readElement } from '../x509/der.ts';
@@ -96,24 +96,15 @@ export async function addIntermediate(
 }
 
 /**
- * Shuts the public key of the one certificate in a file out of every path of the account, whatever name it comes under.
- * `narrowing` gives what is to be recorded with it, for the key's SHA-256 (hex). Gives that SHA-256.
+ * The public key (SHA-256, hex) of the one certificate in a file, with that, as it is to be distrusted in an account.
  * Throws Problem('certificate_unfit').
  */
-export async function distrust(
-  registry: Registry,
-  account: Account,
-  file: Uint8Array,
-  narrowing: (public_key_sha256: string) => Promise<Omit<Narrowing, 'account_id'> | null> = async () => null,
-): Promise<string> {
-  const certificate = readOneCertificate(file);
-  const public_key_sha256 = certificate.publicKey.sha256;
-  const key = { account_id: account.id, public_key_sha256, certificate: new Uint8Array(certificate.der) };
-  await registry.write('distrustKey', { ...key, narrowing: await narrowing(public_key_sha256) });
-  return public_key_sha256;
+export function readDistrusted(account: Account, file: Uint8Array): Omit<DistrustedKey, 'added_at'> {
+  const { publicKey, der } = readOneCertificate(file);
+  return { account_id: account.id, public_key_sha256: publicKey.sha256, certificate: new Uint8Array(der) };
 }
 
-/** Ends what `distrust` began. Gives the key's SHA-256 (hex). Throws Problem('certificate_unfit'), Problem('not_found'). */
+/** Ends the distrust of the key of the one certificate in a file. Gives the key's SHA-256 (hex). Throws Problem('certificate_unfit'), Problem('not_found'). */
 export async function trust(registry: Registry, account: Account, file: Uint8Array): Promise<string> {
   const public_key_sha256 = readOneCertificate(file).publicKey.sha256;
   await registry.write('trustKey', { account_id: account.id, public_key_sha256 });

@@ -11,7 +11,7 @@ import type { Account, GatewayCa, GatewayCaState, GatewayCertificate } from '../
 import { parseCertificate } from '../x509/certificate.ts';
 import type { Issuer } from './issuer.ts';
 import { makeKeyPair } from './keys.ts';
-import { makeCa, type NewCa } from './new-ca.ts';
+import { makeCa, type NewCa, recordCa } from './new-ca.ts';
 import { readSigningCa } from './signing-ca.ts';
 
 /**
@@ -30,13 +30,9 @@ export async function createGatewayCas(
   }
 }
 
-function recordGatewayCa(
-  issuer: Issuer,
-  account: Account,
-  { id, key, certificate }: NewCa,
-  state: GatewayCaState,
-): Promise<GatewayCa> {
-  return issuer.registry.write('recordGatewayCa', {
+function recordGatewayCa(issuer: Issuer, account: Account, made: NewCa, state: GatewayCaState): Promise<GatewayCa> {
+  const { id, key, certificate } = made;
+  const ca = {
     id,
     account_id: account.id,
     key_id: key.id,
@@ -44,7 +40,8 @@ function recordGatewayCa(
     certificate: certificate.der,
     sha256: certificate.sha256,
     not_after: certificate.notAfter,
-  });
+  };
+  return recordCa(issuer, made, () => issuer.registry.write('recordGatewayCa', ca));
 }
 
 /** Issues and records a gateway certificate for all hosts of the account, under its active gateway CA, with a new key. */
@@ -144,13 +141,17 @@ export async function switchGatewayCa(
   const next = await gatewayCaIn(issuer, account, 'standby');
   const { key } = await readSigningCa(issuer.registry.read, next);
   if (key.erased_at !== null) throw new Problem('conflict', ...keyOutside);
+  issuer.keys.ready(key);
   // An account whose keys are never to be given out has none later either.
   const made = await makeCa(issuer, account, 'gateway_ca', { exportable: key.exportable === 0 ? false : undefined });
-  // Sealed last: what waits long for its record may find the master key replaced.
-  const certificate = await makeGatewayCertificate(issuer, seal, account, next, await hostNames(issuer, account));
-  const { active } = await issuer.registry.write('switchGatewayCa', { account_id: account.id });
+  const { active, certificate } = await recordCa(issuer, made, async () => {
+    // Sealed last: what waits long for its record may find the master key replaced.
+    const certificate = await makeGatewayCertificate(issuer, seal, account, next, await hostNames(issuer, account));
+    return { certificate, ...(await issuer.registry.write('switchGatewayCa', { account_id: account.id })) };
+  });
+  const standby = await recordGatewayCa(issuer, account, made, 'standby');
   await issuer.registry.write('recordGatewayCertificate', certificate);
-  return { active, standby: await recordGatewayCa(issuer, account, made, 'standby') };
+  return { active, standby };
 }
 
 async function gatewayCaIn(issuer: Issuer, account: Account, state: GatewayCaState): Promise<GatewayCa> {

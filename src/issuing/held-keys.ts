@@ -11,11 +11,12 @@ import {
   type Watched,
 } from '../custody/custodian.ts';
 import { Problem } from '../problem.ts';
-import { condemnedKeys, type KeyPlace, requireKey } from '../registry/keys.ts';
-import type { Account, KeyPurpose, KeyRow } from '../registry/tables.ts';
+import { condemnedKeys, keyCopies, type KeyPlace, requireKey } from '../registry/keys.ts';
+import type { Account, KeyCopy, KeyPurpose, KeyRow } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Secret } from '../secret.ts';
 import { parsePublicKey } from '../x509/key.ts';
+import { type FailingKey, FailingKeys } from './failing-keys.ts';
 import { proveKey, publicHalf } from './key-proof.ts';
 import { custodyKey, isAt, placeOf, recordOf } from './key-record.ts';
 import { algorithmOf } from './signing-ca.ts';
@@ -31,6 +32,7 @@ export class HeldKeys {
   readonly #registry: Registry;
   readonly #custodians: ReadonlyMap<string, HeldCustodian>;
   readonly #newKeysIn: HeldCustodian;
+  readonly #failing = new FailingKeys();
   /** The IDs of the keys whose place is being changed. */
   readonly #changing = new Set<string>();
 
@@ -122,14 +124,38 @@ export class HeldKeys {
   ): Promise<Result> {
     for (let tried = key; ;) {
       try {
-        return await use(this.#custodianOf(tried), custodyKey(tried));
+        const result = await use(this.#custodianOf(tried), custodyKey(tried));
+        this.#failing.forget(key.id);
+        return result;
       } catch (error) {
         if (!(error instanceof CustodyProblem)) throw error;
         const now = await requireKey(this.#registry.read, key.id);
-        if (isAt(now, placeOf(tried))) throw error;
+        if (isAt(now, placeOf(tried))) {
+          this.#noteFailing(now, error);
+          throw error;
+        }
         tried = now;
       }
     }
+  }
+
+  #noteFailing(key: KeyRow, problem: CustodyProblem): void {
+    if (!this.#isAway(key)) this.#failing.note(key, problem);
+  }
+
+  /** A custodian that is away is told of as a whole. */
+  #isAway({ custodian }: KeyRow): boolean {
+    return Boolean(this.#custodians.get(custodian)?.trouble);
+  }
+
+  /** The keys that could not be used the last time, though their custodian is there. */
+  get failing(): FailingKey[] {
+    return this.#failing.all.filter(({ key }) => !this.#isAway(key));
+  }
+
+  /** Tries those again, so that one that works again is not told of any longer. */
+  async recheckFailing(): Promise<void> {
+    for (const { key } of this.failing) await this.check(key).catch(() => {});
   }
 
   /** Whether a custodian is there, open, and lets us use it. Throws CustodyProblem, Problem('not_found'). */
@@ -166,7 +192,7 @@ export class HeldKeys {
     if (key.exportable === 0) {
       throw new CustodyProblem(
         'not_exportable',
-        `Key ${key.id} in the custodian ${key.custodian} was made not to be given out, and cannot be made exportable later.`,
+        `Key ${key.id} was made in the custodian ${key.custodian}, or moved there, not to be given out, and cannot be made exportable later.`,
         'A new account takes `account create --exportable yes`, where its custodian gives keys out.',
       );
     }
@@ -185,7 +211,7 @@ export class HeldKeys {
       if (to === key.custodian) throw new Problem('conflict', `Key ${id} is in the custodian ${to} already.`);
       using privateKey = await this.#giveOut(key);
       const moved = await this.#takeIn(key, target, exportable, privateKey, 'moved');
-      await this.#destroyOldCopy(key, `Key ${id} has been moved to the custodian ${to}`);
+      await this.#destroyCopies(key, `Key ${id} has been moved to the custodian ${to}`);
       return moved;
     });
   }
@@ -199,19 +225,27 @@ export class HeldKeys {
       requireHere(key);
       await this.#custodianOf(key).check();
       const erased = await this.#registry.write('eraseKey', { key_id: id, from: placeOf(key) });
-      await this.#destroyOldCopy(key, `Key ${id} has been erased from the registry`);
+      await this.#destroyCopies(key, `Key ${id} has been erased from the registry`);
       return erased;
     });
   }
 
-  async #destroyOldCopy(key: KeyRow, done: string): Promise<void> {
-    try {
-      await this.#custodianOf(key).destroy(custodyKey(key));
-    } catch (cause) {
-      const fault = cause instanceof CustodyProblem ? cause.fault : 'unavailable';
-      const message = `${done}, but its copy in the custodian ${key.custodian} could not be destroyed: ${(cause as Error).message}`;
-      throw new CustodyProblem(fault, message, `Destroy the key ${key.id} there yourself.`, { cause });
+  async #destroyCopies(key: KeyRow, done: string): Promise<void> {
+    for (const copy of await keyCopies(this.#registry.read, key.id)) {
+      try {
+        await this.#destroyCopy(key, copy);
+      } catch (cause) {
+        const fault = cause instanceof CustodyProblem ? cause.fault : 'unavailable';
+        const message = `${done}, but its copy in the custodian ${copy.custodian} could not be destroyed yet: ${(cause as Error).message}`;
+        throw new CustodyProblem(fault, message, 'That is done by itself as soon as the custodian is back.', { cause });
+      }
     }
+  }
+
+  async #destroyCopy(key: KeyRow, { id, custodian, remembered, exportable }: KeyCopy): Promise<void> {
+    const there = { ...key, custodian, exportable };
+    await this.#custodianOf(there).destroy({ ...recordOf(there), remembered });
+    await this.#registry.write('forgetKeyCopy', { id });
   }
 
   /**
@@ -286,13 +320,22 @@ export class HeldKeys {
   }
 
   /**
-   * Destroys what is to be destroyed since its account is gone, or it came to nothing: what a custodian cannot do now is
-   * tried again at the next call. Gives the keys that are still there, each with the reason.
+   * Destroys what is to be destroyed since its account is gone, it came to nothing, or it lies elsewhere by now: what a
+   * custodian cannot do now is tried again at the next call. Gives the keys that are still there, each with the reason.
    */
   async destroyCondemned(): Promise<{ key: KeyRow; error: unknown }[]> {
     const left: { key: KeyRow; error: unknown }[] = [];
     for (const key of await condemnedKeys(this.#registry.read)) {
       await this.destroy(key).catch((error: unknown) => left.push({ key, error }));
+    }
+    for (const { key_id, custodian } of await keyCopies(this.#registry.read)) {
+      // Whoever changes its place destroys them, or makes one of them the key again.
+      if (this.#changing.has(key_id)) continue;
+      await this.#alone(key_id, async (key) => {
+        await this.#destroyCopies(key, `Key ${key_id} lies elsewhere`).catch((error: unknown) => {
+          left.push({ key: { ...key, custodian }, error });
+        });
+      });
     }
     return left;
   }

@@ -1,6 +1,8 @@
-// The check of all that custody holds: each custodian, and a signature by each key.
+// The check of all that custody holds: each custodian, a signature by each key, and keys out of anybody's reach.
 
 import { CustodyProblem } from '../custody/custodian.ts';
+import type { Db } from '../registry/database.ts';
+import { listKeys } from '../registry/keys.ts';
 import type { KeyRow } from '../registry/tables.ts';
 import type { KeyCare } from './held-keys.ts';
 
@@ -55,6 +57,16 @@ async function checkCustodian<Key extends KeyRow>(
   };
   await Promise.all(Array.from({ length: atOnce }, work));
   return { name, problem: away, problems };
+}
+
+/** How many keys lie in each custodian that is not configured: nothing can be done with them. */
+export async function strandedKeys(db: Db, { custodians }: KeyCare): Promise<ReadonlyMap<string, number>> {
+  const counted = new Map<string, number>();
+  for (const { custodian, remembered, destroyed_at } of await listKeys(db)) {
+    if (remembered === null || destroyed_at !== null || custodians.includes(custodian)) continue;
+    counted.set(custodian, (counted.get(custodian) ?? 0) + 1);
+  }
+  return counted;
 }
 
 async function problemOf(check: Promise<void>): Promise<CustodyProblem | null> {

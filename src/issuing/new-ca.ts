@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-import type { Account } from '../registry/tables.ts';
+import type { Account, KeyRow } from '../registry/tables.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import type { Issuer } from './issuer.ts';
 import { profiles } from './profile.ts';
@@ -33,8 +33,25 @@ export async function makeCa(
     const certificate = await issuer.issue(issuer.prepare({ profile, account, key, id }));
     return { id, key, certificate: parseCertificate(certificate) };
   } catch (error) {
-    // The first error is the one to tell.
-    await issuer.keys.discard(key).catch(() => {});
-    throw error;
+    return discard(issuer, key, error);
   }
+}
+
+/** Gives what `record` gives; where it fails, the CA that it was to record has come to nothing, and its key is destroyed. */
+export async function recordCa<Recorded>(
+  issuer: Issuer,
+  { key }: NewCa,
+  record: () => Promise<Recorded>,
+): Promise<Recorded> {
+  try {
+    return await record();
+  } catch (error) {
+    return discard(issuer, key, error);
+  }
+}
+
+/** The first error is the one to tell: the key is destroyed later where it cannot be now. */
+async function discard(issuer: Issuer, key: KeyRow, error: unknown): Promise<never> {
+  await issuer.keys.discard(key).catch(() => {});
+  throw error;
 }

@@ -4,7 +4,7 @@ import { Problem } from '../problem.ts';
 import { provisioningCaOf } from '../registry/provisioning-cas.ts';
 import type { Account, ProvisioningCa } from '../registry/tables.ts';
 import type { Issuer } from './issuer.ts';
-import { makeCa } from './new-ca.ts';
+import { makeCa, recordCa } from './new-ca.ts';
 import { readSigningCa } from './signing-ca.ts';
 
 /** Makes the account's provisioning CA. Throws Problem('provisioning_not_offered') for a production account. */
@@ -13,14 +13,16 @@ export async function createProvisioningCa(
   account: Account,
   options: { exportable?: boolean | undefined } = {},
 ): Promise<ProvisioningCa> {
-  const { id, key, certificate } = await makeCa(issuer, account, 'provisioning_ca', options);
-  return issuer.registry.write('recordProvisioningCa', {
+  const made = await makeCa(issuer, account, 'provisioning_ca', options);
+  const { id, key, certificate } = made;
+  const ca = {
     id,
     account_id: account.id,
     key_id: key.id,
     certificate: certificate.der,
     not_after: certificate.notAfter,
-  });
+  };
+  return recordCa(issuer, made, () => issuer.registry.write('recordProvisioningCa', ca));
 }
 
 /**

@@ -12,7 +12,7 @@ import { Secret } from '../secret.ts';
 import { readDuration } from './inputs.ts';
 import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount } from './named.ts';
-import { accountJson, exportedKeyJson } from './representations.ts';
+import { accountJson, bareAccountJson, exportedKeyJson } from './representations.ts';
 import {
   type AccountJson,
   AccountPath,
@@ -34,7 +34,7 @@ export function accountRoutes(api: Api, p: Provisioning): void {
   api.get('/accounts', { schema: { response: { 200: Type.Array(AccountSchema) } } }, async () => {
     const shown: AccountJson[] = [];
     for (const account of await listAccounts(registry.read)) {
-      shown.push(await accountJson(p, account));
+      shown.push(await accountJson(p, account).catch(() => bareAccountJson(p, account)));
       // Reads do not leave this thread: with many accounts the devices get their turn in between.
       await setImmediate();
     }
@@ -55,7 +55,8 @@ export function accountRoutes(api: Api, p: Provisioning): void {
   api.delete('/accounts/:account', { schema: { params: AccountPath, response } }, async ({ params }) => {
     await forgetGoneAccount(p, params.account);
     const account = await namedAccount(registry.read, params.account);
-    const last = await accountJson(p, account);
+    // What is in its rows does not keep it.
+    const last = await accountJson(p, account).catch(() => bareAccountJson(p, account));
     await deleteAccount(p, account);
     return last;
   });

@@ -88,7 +88,7 @@ export function deviceRoutes(api: Api, p: Provisioning): void {
     { schema: { params: DevicePath, body: NewRoot, response } },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
-      const ca = await namedFleetRootCa(registry.read, account, body.fleet_root_ca);
+      const ca = await namedFleetRootCa(p, account, body.fleet_root_ca);
       const named = { account_id: account.id, device: params.device, fleet_root_ca_id: ca.id };
       return deviceJson(await registry.write('moveRoot', named));
     },

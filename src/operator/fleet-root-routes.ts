@@ -28,13 +28,13 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
 
   api.get('/accounts/:account/fleet-root-cas/:ca', one, async ({ params }) => {
     const account = await namedAccount(registry.read, params.account);
-    return fleetRootCaJson(p, account, await namedFleetRootCa(registry.read, account, params.ca));
+    return fleetRootCaJson(p, account, await namedFleetRootCa(p, account, params.ca));
   });
 
   for (const action of ['activate', 'close', 'disable'] as const) {
     api.post(`/accounts/:account/fleet-root-cas/:ca/${action}`, one, async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
-      const ca = await namedFleetRootCa(registry.read, account, params.ca);
+      const ca = await namedFleetRootCa(p, account, params.ca);
       return fleetRootCaJson(p, account, await setFleetRootState(p, account, ca, stateAfter[action]));
     });
   }
@@ -44,7 +44,7 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
     { schema: { params: FleetRootCaPath, body: NewPassphrase, response: { 200: ExportedKeySchema } } },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
-      const ca = await namedFleetRootCa(registry.read, account, params.ca);
+      const ca = await namedFleetRootCa(p, account, params.ca);
       using passphrase = Secret.fromText(body.passphrase);
       return exportedKeyJson(await exportFleetRootKey(p.issuer, ca, passphrase));
     },
@@ -55,8 +55,8 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
     { schema: { params: FleetRootCaPath, body: NewSuccessor, response } },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
-      const from = await namedFleetRootCa(registry.read, account, params.ca);
-      const to = await namedFleetRootCa(registry.read, account, body.successor);
+      const from = await namedFleetRootCa(p, account, params.ca);
+      const to = await namedFleetRootCa(p, account, body.successor);
       const named = { account_id: account.id, old_id: from.id, new_id: to.id };
       return fleetRootCaJson(p, account, await registry.write('setSuccessor', named));
     },

@@ -37,9 +37,19 @@ export async function trustSetJson(provisioning: Provisioning, account: Account)
     sha256: pin?.set?.sha256 ?? null,
     accepted_at: formatInstant(accepted?.row.accepted_at ?? null),
     narrowed: [...(isFault(standing) ? (pin?.narrowings ?? []) : standing.narrowings)],
-    waiting: fault === null && (await drawChanges(provisioning, account)).document !== null,
+    waiting: fault === null && (await isWaiting(provisioning, account)),
     fault,
   };
+}
+
+/** Also where what is wished cannot be drawn: it is not what is signed, and `fleet-root changes` says why it cannot be. */
+async function isWaiting(provisioning: Provisioning, account: Account): Promise<boolean> {
+  try {
+    return (await drawChanges(provisioning, account)).document !== null;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return true;
+  }
 }
 
 /** What is signed in an account, and what counts of it. */

@@ -5,7 +5,7 @@ export type ReadinessFault =
   | {
       readonly part: 'custody';
       readonly custodian: string;
-      /** As custody calls it: `unavailable`, `sealed` or `denied`. */
+      /** As custody calls it: of a custodian `unavailable`, `sealed` or `denied`, of a key in one that is well any other too. */
       readonly fault: string;
       readonly reason: string;
       /** RFC 3339. */

@@ -23,7 +23,7 @@ import type {
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { ownerKeyJson, type Signed, signedIn, signedRootJson, trustSetJson } from './owner-trust-json.ts';
 import { formatDuration, formatInstant } from '../time.ts';
-import { certificateToPem, parseCertificate } from '../x509/certificate.ts';
+import { CertificateError, certificateToPem, parseCertificate } from '../x509/certificate.ts';
 import type { ExportedKeyJson } from './key-schemas.ts';
 import type {
   AccountJson,
@@ -37,6 +37,32 @@ import type {
   UpstreamJson,
 } from './schemas.ts';
 
+/** What the row of an account alone says of it: enough to know which it was. */
+export function bareAccountJson({ gateway }: Provisioning, account: Account): AccountJson {
+  return {
+    id: account.id,
+    name: account.name,
+    kind: account.kind,
+    gateway_url: `https://${account.id}.${gateway.domain}:${gateway.publicPort()}`,
+    hosts: [],
+    admission: account.admission,
+    rekey: account.rekey,
+    // Of device certificates that we issue: a production account has none.
+    key_type: account.kind === 'production' ? null : account.key_type,
+    validity: account.kind === 'production' ? null : formatDuration(account.validity_seconds * 1000),
+    device_id_pattern: account.device_id_pattern,
+    namespace: account.namespace,
+    created_at: formatInstant(account.created_at),
+    gateway_cas: [],
+    fleet_root_cas: [],
+    device_issuing_keys: [],
+    distrusted_keys: [],
+    owner_key: null,
+    trust_set: null,
+    files: [],
+  };
+}
+
 /** An account with its hosts, CAs and files. */
 export async function accountJson(provisioning: Provisioning, account: Account): Promise<AccountJson> {
   const { registry, gateway } = provisioning;
@@ -47,19 +73,9 @@ export async function accountJson(provisioning: Provisioning, account: Account):
   const keys = await keysOf(db, account.id);
   const { distrusted_keys } = await trustOf(db, account.id);
   return {
-    id: account.id,
-    name: account.name,
-    kind: account.kind,
+    ...bareAccountJson(provisioning, account),
     gateway_url: `https://${generated}:${gateway.publicPort()}`,
     hosts: hosts.map(({ host }) => host),
-    admission: account.admission,
-    rekey: account.rekey,
-    // Of device certificates that we issue: a production account has none.
-    key_type: account.kind === 'production' ? null : account.key_type,
-    validity: account.kind === 'production' ? null : formatDuration(account.validity_seconds * 1000),
-    device_id_pattern: account.device_id_pattern,
-    namespace: account.namespace,
-    created_at: formatInstant(account.created_at),
     gateway_cas: gatewayCas.map((ca) => ({
       id: ca.id,
       state: ca.state,
@@ -72,7 +88,7 @@ export async function accountJson(provisioning: Provisioning, account: Account):
     device_issuing_keys: (await deviceIssuingKeys(db, account.id)).map(deviceIssuingKeyJson),
     distrusted_keys: distrusted_keys.map(({ public_key_sha256, certificate, added_at }) => ({
       public_key_sha256,
-      subject: parseCertificate(certificate).subject.text,
+      subject: subjectOf(certificate),
       added_at: formatInstant(added_at),
     })),
     owner_key: ownerKeyJson(provisioning, account),
@@ -136,26 +152,38 @@ function shapeFleetRootCa(
   signed: Signed | null,
 ): FleetRootCaJson {
   const anchors = certificates.filter((each) => each.role === 'anchor');
-  const lasting = anchors.reduce((one, other) => (other.not_after > one.not_after ? other : one));
+  // None where somebody has changed the registry: then nobody comes under it.
+  const [first, ...others] = anchors;
+  const lasting = others.reduce((one, other) => (one && one.not_after >= other.not_after ? one : other), first);
   return {
     id: ca.id,
     name: ca.name,
     kind: ca.kind,
     state: ca.state,
-    sha256: lasting.sha256,
-    not_after: formatInstant(lasting.not_after),
+    sha256: lasting?.sha256 ?? '',
+    not_after: formatInstant(lasting?.not_after ?? ca.created_at),
     devices,
     successor: ca.successor_id,
     ...signedRootJson(signed, ca, anchors),
     certificates: certificates.map((each) => ({
       role: each.role,
-      subject: parseCertificate(each.certificate).subject.text,
+      subject: subjectOf(each.certificate),
       sha256: each.sha256,
       public_key_sha256: each.public_key_sha256,
       not_after: formatInstant(each.not_after),
       certificate: certificateToPem(each.certificate),
     })),
   };
+}
+
+/** The subject of a certificate in the registry; nothing of what is none, which somebody else has put there. */
+function subjectOf(certificate: Uint8Array): string {
+  try {
+    return parseCertificate(certificate).subject.text;
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    return '';
+  }
 }
 
 /** A provisioning key with the devices that it made. */

@@ -119,7 +119,9 @@ export const FleetRootCaSchema = Type.Object({
   name: Type.String(),
   kind: Type.Enum(['generated', 'registered']),
   state: Type.Enum(['active', 'closed', 'disabled']),
-  sha256: Type.String({ description: 'Of the certificate that lasts longest.' }),
+  sha256: Type.String({
+    description: 'Of the certificate that lasts longest; empty where the registry has lost them.',
+  }),
   not_after: Type.String({ format: 'date-time', description: 'When the last of its certificates ends.' }),
   devices: Type.Integer(),
   successor: nullable(Type.String({ description: 'The Fleet Root CA under which its devices may come instead.' })),
@@ -161,7 +163,10 @@ export const TrustSetSchema = Type.Object({
     }),
     { description: 'What was narrowed since, and is in force.' },
   ),
-  waiting: Type.Boolean({ description: "Whether something waits for the owner's signature." }),
+  waiting: Type.Boolean({
+    description:
+      "Whether something waits for the owner's signature, also where it cannot be drawn: `changes` says why.",
+  }),
   fault: Type.Union([Type.Object({ rule: Type.String(), remedy: Type.String() }), Type.Null()], {
     description: 'Why nobody is admitted.',
   }),

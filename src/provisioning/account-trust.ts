@@ -2,7 +2,7 @@
 
 import { type Trust, trustOf } from '../registry/fleet-root-cas.ts';
 import type { Account, FleetRootCa } from '../registry/tables.ts';
-import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import { type Certificate, CertificateError, parseCertificate } from '../x509/certificate.ts';
 import type { Anchor } from '../x509/path.ts';
 import { faultOfPlace, isFault, type Known, ownerStanding } from './owner-standing.ts';
 import { type Fault, keyOf, narrowest, type OwnerTrust } from './owner-trust.ts';
@@ -60,6 +60,19 @@ function intermediatesOf({ certificates }: Trust): Certificate[] {
   return certificates.filter(({ role }) => role === 'intermediate').map((row) => parseCertificate(row.certificate));
 }
 
+/** Those that can be read: a row that is none proves nothing either way, and is no reason to refuse everybody. */
+function readableIntermediatesOf({ certificates }: Trust): Certificate[] {
+  return certificates.flatMap(({ role, certificate }) => {
+    if (role !== 'intermediate') return [];
+    try {
+      return [parseCertificate(certificate)];
+    } catch (error) {
+      if (!(error instanceof CertificateError)) throw error;
+      return [];
+    }
+  });
+}
+
 /**
  * Fleet Root CAs and their certificates are those that the owner has signed; rows and narrowings only take away from
  * them. Intermediates may be anybody's: they help to find a path to what is signed.
@@ -97,7 +110,7 @@ function trustOfOwner(account: Account, trust: Trust, { accepted, narrowings }: 
     rows,
     anchors,
     provisioningCaId: null,
-    intermediates: intermediatesOf(trust),
+    intermediates: readableIntermediatesOf(trust),
     disabled,
     distrusted: new Set([
       ...(accepted?.set.distrusted_keys ?? []).map(({ publicKey }) => publicKey.sha256),

@@ -82,9 +82,12 @@ export async function createAccount(
     await pinAccount(provisioning, account, host);
     return await registry.write('readyAccount', { account_id: id });
   } catch (error) {
-    await registry.write('removeAccount', { account_id: id });
-    await trustFile.change(id, () => null);
-    await issuer.keys.destroyCondemned();
+    try {
+      await registry.write('removeAccount', { account_id: id });
+      await trustFile.change(id, () => null);
+    } finally {
+      await issuer.keys.destroyCondemned();
+    }
     throw error;
   }
 }
@@ -94,9 +97,12 @@ export async function createAccount(
  * away are never used again, and destroyed when it is back.
  */
 export async function deleteAccount({ registry, issuer, trustFile }: Provisioning, account: Account): Promise<void> {
-  await registry.write('removeAccount', { account_id: account.id });
-  await trustFile.change(account.id, () => null);
-  await issuer.keys.destroyCondemned();
+  try {
+    await registry.write('removeAccount', { account_id: account.id });
+    await trustFile.change(account.id, () => null);
+  } finally {
+    await issuer.keys.destroyCondemned();
+  }
 }
 
 /** Changes the policy of an account. Throws `invalid_request`. */

@@ -74,7 +74,9 @@ export async function judge(
   const held = await heldKeysAmong(db, trust, shown);
   const excluded = new Set([...trust.disabled.keys(), ...trust.distrusted, ...held]);
   const identity = identify(shown, { anchors: trust.anchors, intermediates: trust.intermediates, excluded }, now);
-  if (identity.kind === 'unidentified') return refused(explainExclusion(identity.excludedKey, trust, identity.refusal));
+  if (identity.kind === 'unidentified') {
+    return refused(signedToo(trust, explainExclusion(identity.excludedKey, trust, identity.refusal)));
+  }
 
   const leaf = shown[0] as Certificate;
   const byRoot = new Map(identity.paths.map((path) => [path.anchor.id, path]));
@@ -116,6 +118,16 @@ function explainExclusion(key: string | null, trust: AccountTrust, refusal: Refu
     'The certificate leads through a key that this server holds, which proves nothing in a production account.',
     'Use a Fleet Root CA and intermediates whose keys are held outside this server.',
   );
+}
+
+/** Codes whose remedy is a change of whom the account trusts. */
+const trustCodes: readonly string[] = ['certificate_untrusted', 'fleet_root_ca_closed', 'fleet_root_ca_disabled'];
+
+/** Where an owner signs whom the account trusts, what an operator does is half of it. */
+function signedToo({ account }: AccountTrust, refusal: Refusal): Refusal {
+  if (account.owner_key === null || !trustCodes.includes(refusal.code)) return refusal;
+  const counts = 'in this account that counts once its owner has signed what `fleet-root changes` writes.';
+  return { ...refusal, remedy: refusal.remedy.replace(/\.$/, `; ${counts}`) };
 }
 
 async function judgeProvisioningKey(
@@ -256,7 +268,8 @@ function judgeNewcomer(
   const root = reached.find((each) => each.state === 'active');
   if (!root) {
     const name = reached[0]?.name ?? '';
-    return refused(refuse('fleet_root_ca_closed', `The Fleet Root CA "${name}" is closed: it takes no newcomers.`));
+    const rule = `The Fleet Root CA "${name}" is closed: it takes no newcomers.`;
+    return refused(signedToo(trust, refuse('fleet_root_ca_closed', rule)));
   }
   if (account.device_id_pattern !== null && !matchesPattern(account.device_id_pattern, deviceId)) {
     return refused(

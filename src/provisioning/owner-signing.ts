@@ -2,17 +2,27 @@
 
 import { randomUUID } from 'node:crypto';
 import { requireFit } from '../issuing/ca-file.ts';
-import { distrust } from '../issuing/fleet-root-registration.ts';
+import { readDistrusted } from '../issuing/fleet-root-registration.ts';
 import { Problem } from '../problem.ts';
 import { heldKeys } from '../registry/keys.ts';
 import type { Account, FleetRootCa, FleetRootCaState, Narrowing, NarrowingKind } from '../registry/tables.ts';
 import { formatInstant } from '../time.ts';
 import { isSignedBy, type OwnerKey } from './owner-key.ts';
 import { isFault, ownerStanding } from './owner-standing.ts';
-import { type AcceptedSet, hasOwner, keyOf, nameOfSet, type OwnerTrust, settles, weighAccount } from './owner-trust.ts';
+import {
+  type AcceptedSet,
+  hasOwner,
+  keyOf,
+  mostNarrowings,
+  nameOfSet,
+  type OwnerTrust,
+  repeats,
+  settles,
+  weighAccount,
+} from './owner-trust.ts';
 import type { Provisioning } from './provisioning.ts';
 import type { Pin } from './trust-file.ts';
-import { parseTrustSet, type TrustSet, writeTrustSet } from './trust-set.ts';
+import { type NarrowingRecord, parseTrustSet, type TrustSet, writeTrustSet } from './trust-set.ts';
 import { type Difference, drawWishedSet, sentenceOf } from './wished-set.ts';
 
 /** What is to be signed; `document` is null where that is nothing. */
@@ -170,6 +180,8 @@ async function requireFitSet({ registry }: Provisioning, set: TrustSet, accepted
   );
 }
 
+type NewNarrowing = Omit<Narrowing, 'account_id'>;
+
 const narrowings = { active: null, closed: 'close', disabled: 'disable' } as const;
 
 /**
@@ -185,19 +197,18 @@ export async function setFleetRootState(
   const kind = narrowings[state];
   const narrowing = kind && (await newNarrowing(provisioning, account, kind, ca.public_key_sha256, ca.id));
   const named = { account_id: account.id, fleet_root_ca_id: ca.id };
-  const changed = await provisioning.registry.write('setFleetRootState', { ...named, state, narrowing });
-  await keepNarrowing(provisioning, account, narrowing);
-  return changed;
+  return whileKept(provisioning, account, narrowing, () =>
+    provisioning.registry.write('setFleetRootState', { ...named, state, narrowing }),
+  );
 }
 
 /** Shuts out the key of the one certificate in a file, likewise. Gives its SHA-256 (hex). Throws `certificate_unfit`. */
 export async function distrustKey(provisioning: Provisioning, account: Account, file: Uint8Array): Promise<string> {
-  let narrowing: Omit<Narrowing, 'account_id'> | null = null;
-  const key = await distrust(provisioning.registry, account, file, async (public_key_sha256) => {
-    return (narrowing = await newNarrowing(provisioning, account, 'distrust', public_key_sha256, null));
-  });
-  await keepNarrowing(provisioning, account, narrowing);
-  return key;
+  const { registry } = provisioning;
+  const key = readDistrusted(account, file);
+  const narrowing = await newNarrowing(provisioning, account, 'distrust', key.public_key_sha256, null);
+  await whileKept(provisioning, account, narrowing, () => registry.write('distrustKey', { ...key, narrowing }));
+  return key.public_key_sha256;
 }
 
 /** Each has an ID of its own, also where the same was narrowed before: a set drawn in between must not lift it. */
@@ -207,33 +218,64 @@ async function newNarrowing(
   kind: NarrowingKind,
   public_key_sha256: string,
   fleet_root_ca_id: string | null,
-): Promise<Omit<Narrowing, 'account_id'> | null> {
+): Promise<NewNarrowing | null> {
   const { trustFile, clock } = provisioning;
   if (!hasOwner(account, trustFile.pins.get(account.id) ?? null)) return null;
   const standing = await ownerStanding(provisioning, account);
   const known = trustFile.pins.get(account.id)?.set?.number ?? 0;
-  const set_number = standing !== null && !isFault(standing) ? (standing.accepted?.set.number ?? 0) : known;
-  return { id: randomUUID(), kind, fleet_root_ca_id, public_key_sha256, set_number, at: clock() };
+  const accepted = standing === null || isFault(standing) ? null : standing.accepted;
+  const set_number = standing === null || isFault(standing) ? known : (accepted?.set.number ?? 0);
+  // A row may say another key of it than the owner has signed.
+  const signed = accepted?.set.fleet_root_cas.find(({ id }) => id === fleet_root_ca_id);
+  const key = signed ? keyOf(signed) : public_key_sha256;
+  return { id: randomUUID(), kind, fleet_root_ca_id, public_key_sha256: key, set_number, at: clock() };
 }
 
-async function keepNarrowing(
+/**
+ * Writes what narrows into the registry. This node knows it before, so that whatever happens to its row, there and then,
+ * is not what is believed; it is on the disk when this returns. Where the registry is not changed, nothing is kept.
+ */
+async function whileKept<Done>(
   { trustFile }: Provisioning,
   account: Account,
-  narrowing: Omit<Narrowing, 'account_id'> | null,
-): Promise<void> {
-  if (narrowing === null) return;
-  const { id, kind, public_key_sha256, fleet_root_ca_id, set_number, at } = narrowing;
-  const record = {
-    id,
-    kind,
-    fleet_root_ca: fleet_root_ca_id,
-    public_key_sha256,
-    set: set_number,
-    at: formatInstant(at),
-  };
-  await trustFile.change(account.id, (pin) =>
-    pin === null || pin.narrowings.some((each) => each.id === id)
-      ? pin
-      : { ...pin, narrowings: [...pin.narrowings, record] },
-  );
+  narrowing: NewNarrowing | null,
+  write: () => Promise<Done>,
+): Promise<Done> {
+  if (narrowing === null) return write();
+  const { fleet_root_ca_id: fleet_root_ca, set_number: set, at, ...rest } = narrowing;
+  const record: NarrowingRecord = { ...rest, fleet_root_ca, set, at: formatInstant(at) };
+  const before = trustFile.pins.get(account.id)?.narrowings ?? [];
+  const kept = [...before.filter((each) => each.id !== record.id && !repeats(record, each)), record];
+  if (kept.length > mostNarrowings) {
+    throw new Problem(
+      'conflict',
+      `${mostNarrowings} things are closed, disabled or distrusted in the account without its owner's signature, which is as many as can be.`,
+      'Have the owner sign what `fleet-root changes` writes, or cut the devices off by `device revoke`.',
+    );
+  }
+  const keeping = trustFile.change(account.id, (pin) => pin && { ...pin, narrowings: kept });
+  // It is told below; what narrows is done though the disk is full.
+  keeping.catch(() => undefined);
+  let done: Done;
+  try {
+    done = await write();
+  } catch (error) {
+    await trustFile.change(
+      account.id,
+      (pin) => pin && { ...pin, narrowings: restored(pin.narrowings, before, record) },
+    );
+    throw error;
+  }
+  await keeping;
+  return done;
+}
+
+/** What is kept without the narrowing that came to nothing, and with those whose place it took. */
+function restored(
+  present: readonly NarrowingRecord[],
+  before: readonly NarrowingRecord[],
+  { id }: NarrowingRecord,
+): NarrowingRecord[] {
+  const known = new Set(before.map((each) => each.id));
+  return [...before, ...present.filter((each) => each.id !== id && !known.has(each.id))];
 }

@@ -1,11 +1,22 @@
 // How an account with an owner stands: its rows weighed against what this node knows, which follows what is accepted.
 
+import { setImmediate } from 'node:timers/promises';
 import { Check } from 'typebox/value';
+import type { Log } from '../log.ts';
 import { accountById, accountOfHost, accountsWithOwner, hostsOf } from '../registry/accounts.ts';
 import type { Account, Narrowing } from '../registry/tables.ts';
 import { narrowingsOf, trustSetsFrom } from '../registry/trust-sets.ts';
 import { formatInstant } from '../time.ts';
-import { type Fault, firstSetNeeded, hasOwner, type OwnerTrust, weighAccount, weighSets } from './owner-trust.ts';
+import {
+  type Fault,
+  firstSetNeeded,
+  hasOwner,
+  mostNarrowings,
+  mostNarrowingsOfRows,
+  type OwnerTrust,
+  weighAccount,
+  weighSets,
+} from './owner-trust.ts';
 import type { Provisioning } from './provisioning.ts';
 import type { Pin } from './trust-file.ts';
 import { type NarrowingRecord, NarrowingSchema } from './trust-set.ts';
@@ -34,7 +45,9 @@ export async function ownerStanding(
   if (!hasOwner(account, pin)) return null;
   const ownerKey = weighAccount(account, pin);
   if (isFault(ownerKey) || pin === null) return ownerKey as Fault;
-  const recorded = (await narrowingsOf(registry.read, account.id)).flatMap(narrowingRecord);
+  const narrowings = await narrowingsOf(registry.read, account.id, mostNarrowings + 1);
+  if (exceedsNarrowings(pin, narrowings)) return tooManyNarrowings;
+  const recorded = narrowings.flatMap(narrowingRecord);
   const rows = await trustSetsFrom(registry.read, account.id, firstSetNeeded(pin, recorded));
   // Under a set that is yet to come nobody can have narrowed anything; nothing could lift it.
   const highest = Math.max(pin.set?.number ?? 0, rows[0]?.number ?? 0);
@@ -47,12 +60,25 @@ export async function ownerStanding(
   return weighed;
 }
 
+/** Whether rows would have a node keep more than a set could ever lift; those that it keeps already are no more. */
+function exceedsNarrowings(pin: Pin, rows: readonly Narrowing[]): boolean {
+  const kept = new Set(pin.narrowings.map(({ id }) => id));
+  const fresh = rows.filter(({ id }) => !kept.has(id)).length;
+  return rows.length > mostNarrowings || (fresh > 0 && kept.size + fresh > mostNarrowingsOfRows);
+}
+
+const tooManyNarrowings: Fault = {
+  rule: `The registry says that more than ${mostNarrowingsOfRows} things were closed, disabled or distrusted in the account since the owner signed, so nobody is admitted under it.`,
+  remedy: 'Somebody has changed the registry: find out who, and restore it from a back-up.',
+};
+
 /** What a node knows once it has seen what counts; `before` is what it knew when it looked. */
 function follow(present: Pin, before: Pin, { accepted, narrowings }: OwnerTrust): Pin {
   const inForce = new Set(narrowings.map(({ id }) => id));
   const settled = new Set(before.narrowings.filter(({ id }) => !inForce.has(id)).map(({ id }) => id));
   const kept = present.narrowings.filter(({ id }) => !settled.has(id));
-  const fresh = narrowings.filter(({ id }) => !kept.some((each) => each.id === id));
+  const known = new Set(kept.map(({ id }) => id));
+  const fresh = narrowings.filter(({ id }) => !known.has(id));
   const higher = accepted !== null && accepted.set.number > (present.set?.number ?? 0);
   if (!higher && fresh.length === 0 && kept.length === present.narrowings.length) return present;
   const set = higher ? { number: accepted.set.number, sha256: accepted.sha256 } : present.set;
@@ -68,7 +94,6 @@ function narrowingRecord({
   set_number,
   at,
 }: Narrowing): NarrowingRecord[] {
-  if (!(at >= 0 && at < Number.MAX_SAFE_INTEGER / 2)) return [];
   const record = {
     id,
     kind,
@@ -111,17 +136,24 @@ export interface OwnerTrustFault {
   readonly since: string;
 }
 
-/** Asks, at most every two seconds, what is wrong with any account that has an owner, and with what this node keeps of it. */
-export function watchOwnerTrust(known: Known, clock: () => number): () => Promise<OwnerTrustFault[]> {
+/**
+ * Asks, at most every two seconds, what is wrong with any account that has an owner, and with what this node keeps of it.
+ * Where the answer for an account is another than before, whoever remembers what it trusts is told to look again: nobody
+ * tells them what has been written past this program, or mended.
+ */
+export function watchOwnerTrust(known: Known, clock: () => number, log: Log): () => Promise<OwnerTrustFault[]> {
   let asked = Number.NEGATIVE_INFINITY;
   let answer: Promise<OwnerTrustFault[]> = Promise.resolve([]);
   let before: readonly OwnerTrustFault[] = [];
   const ask = async (now: number): Promise<OwnerTrustFault[]> => {
-    const present = (await ownerTrustFaults(known)).map(({ account, rule: reason }): OwnerTrustFault => {
+    const present = (await ownerTrustFaults(known)).map(({ account, rule: reason, error }): OwnerTrustFault => {
       const known = before.find((each) => each.account === account && each.reason === reason);
+      if (error !== undefined && !known) log.error({ err: error, account }, 'owner-signed trust cannot be told');
       return { part: 'owner_trust', account, reason, since: known?.since ?? formatInstant(now) };
     });
+    const changed = accountsThatDiffer(before, present);
     before = present;
+    for (const account_id of changed) known.registry.changes.tell({ kind: 'account', account_id });
     return present;
   };
   return () => {
@@ -135,24 +167,57 @@ export function watchOwnerTrust(known: Known, clock: () => number): () => Promis
   };
 }
 
+/** The accounts of which one list of faults says what the other does not. */
+function accountsThatDiffer(one: readonly OwnerTrustFault[], other: readonly OwnerTrustFault[]): Set<string> {
+  const told = (faults: readonly OwnerTrustFault[]) =>
+    new Map(faults.map((fault) => [`${fault.account} ${fault.reason}`, fault.account]));
+  const [before, after] = [told(one), told(other)];
+  const differing = [...before, ...after].filter(([sentence]) => before.has(sentence) !== after.has(sentence));
+  return new Set(differing.map(([, account]) => account));
+}
+
+interface Found extends Fault {
+  readonly account: string;
+  /** What came instead of an answer. */
+  readonly error?: unknown;
+}
+
 /** What is wrong at present, by the accounts that this node knows and by those that the registry says have an owner. */
-async function ownerTrustFaults(known: Known): Promise<(Fault & { account: string })[]> {
+async function ownerTrustFaults(known: Known): Promise<Found[]> {
   const { registry, trustFile } = known;
-  const faults: (Fault & { account: string })[] = [];
+  const faults: Found[] = [];
   const owned = await accountsWithOwner(registry.read);
   const ids = new Set([...trustFile.pins.keys(), ...owned.map(({ id }) => id)]);
   for (const account of ids) {
-    const row = await accountById(registry.read, account);
-    const standing = row ? await ownerStanding(known, row) : goneFrom(account);
-    if (standing !== null && isFault(standing)) faults.push({ account, ...standing });
-    for (const host of trustFile.pins.get(account)?.hosts ?? []) {
-      const holder = await accountOfHost(registry.read, host);
-      if (row?.ready_at != null && holder?.id !== account) faults.push({ account, ...movedHost(host) });
+    try {
+      for (const fault of await faultsOfAccount(known, account)) faults.push({ account, ...fault });
+    } catch (error) {
+      // What is in the rows of one account keeps nobody from hearing of the others.
+      faults.push({ account, ...unreadable, error });
     }
     if (trustFile.failure) faults.push({ account, ...unwritable(trustFile.path, trustFile.failure) });
+    // Reads do not leave this thread: with many accounts the devices get their turn in between.
+    await setImmediate();
   }
   return faults;
 }
+
+async function faultsOfAccount(known: Known, account: string): Promise<Fault[]> {
+  const { registry, trustFile } = known;
+  const row = await accountById(registry.read, account);
+  const standing = row ? await ownerStanding(known, row) : goneFrom(account);
+  const faults = standing !== null && isFault(standing) ? [standing] : [];
+  for (const host of trustFile.pins.get(account)?.hosts ?? []) {
+    const holder = await accountOfHost(registry.read, host);
+    if (row?.ready_at != null && holder?.id !== account) faults.push(movedHost(host));
+  }
+  return faults;
+}
+
+const unreadable: Fault = {
+  rule: 'What the registry has of the account, whose owner signs whom it trusts, cannot be read.',
+  remedy: 'Somebody has changed the registry: find out who, and restore it from a back-up.',
+};
 
 function goneFrom(account_id: string): Fault {
   return {

@@ -68,7 +68,7 @@ export function weighAccount(account: Account, pin: Pin | null): OwnerKey | Faul
 
 /** The number from which on sets have to be read to weigh them. */
 export function firstSetNeeded(pin: Pin, narrowings: readonly NarrowingRecord[]): number {
-  return Math.min(pin.set?.number ?? 1, ...[...pin.narrowings, ...narrowings].map((each) => each.set + 1));
+  return [...pin.narrowings, ...narrowings].reduce((first, { set }) => Math.min(first, set + 1), pin.set?.number ?? 1);
 }
 
 /**
@@ -84,7 +84,8 @@ export function weighSets(
 ): OwnerTrust | Fault {
   const [latest, ...earlier] = rows;
   const known = pin.set?.number ?? 0;
-  const all = unique([...pin.narrowings, ...narrowings]);
+  // What this node keeps is not replaced by a row that has its ID.
+  const all = unique([...narrowings, ...pin.narrowings]);
   if (!latest && known === 0) return { ownerKey, accepted: null, narrowings: all };
   if (!latest || latest.number < known) {
     return {
@@ -150,6 +151,22 @@ function historyOf(set: TrustSet, rows: readonly TrustSetRow[]): { set: TrustSet
 
 function unique(narrowings: readonly NarrowingRecord[]): NarrowingRecord[] {
   return [...new Map(narrowings.map((each) => [each.id, each])).values()];
+}
+
+/** The most narrowings of an account that a node keeps, which a set that lifts them all can name. */
+export const mostNarrowings = 1_000;
+
+/** How many of them it takes from rows: the rest are left for its operators, whatever somebody writes there. */
+export const mostNarrowingsOfRows = 500;
+
+/** Whether one narrowing is another made again: then that one need not be kept, since what lifts it does not lift this. */
+export function repeats(later: NarrowingRecord, earlier: NarrowingRecord): boolean {
+  return (
+    later.kind === earlier.kind &&
+    later.fleet_root_ca === earlier.fleet_root_ca &&
+    later.public_key_sha256 === earlier.public_key_sha256 &&
+    later.set >= earlier.set
+  );
 }
 
 /** Whether a set says what became of a narrowing made before it: it carries the narrowing itself, or lifts it by name. */

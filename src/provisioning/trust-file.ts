@@ -110,7 +110,7 @@ export class TrustFile {
   async change(account_id: string, change: (pin: Pin | null) => Pin | null): Promise<void> {
     const before = this.#pins.get(account_id) ?? null;
     const after = change(before);
-    if (after === before) return this.#writing;
+    if (after === before) return this.written();
     if (after === null) this.#pins.delete(account_id);
     else this.#pins.set(account_id, after);
     return this.#save();

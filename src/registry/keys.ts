@@ -2,11 +2,12 @@
 
 import { randomUUID } from 'node:crypto';
 
+import { sql } from 'kysely';
 import { Problem } from '../problem.ts';
 import { requireTestAccount } from './accounts.ts';
 import { type Db, prepared, type Tx } from './database.ts';
 import { requireLivingCustody } from './sealed-values.ts';
-import type { FleetRootCaState, GatewayCaState, KeyEvent, KeyEventKind, KeyRow } from './tables.ts';
+import type { FleetRootCaState, GatewayCaState, KeyCopy, KeyEvent, KeyEventKind, KeyRow } from './tables.ts';
 
 /** What is recorded of a key that a custodian has made. */
 export type NewKeyRow = Omit<KeyRow, 'created_at' | 'destroyed_at' | 'erased_at'>;
@@ -44,15 +45,19 @@ export async function condemnKey(tx: Tx, { key_id }: { key_id: string }): Promis
 
 /**
  * Puts a key into another place: that of another custodian, or back after it was erased. `from` is the place that whoever
- * calls has seen; throws `conflict` where the key is in another by now.
+ * calls has seen; throws `conflict` where the key is in another by now. The copy there is to be destroyed.
  */
 export async function placeKey(
   tx: Tx,
   { key_id, from, to, event }: { key_id: string; from: KeyPlace; to: KeyPlace; event: 'moved' | 'imported' },
 ): Promise<KeyRow> {
-  requireSamePlace(await requireKey(tx.db, key_id), from);
+  const before = await requireKey(tx.db, key_id);
+  requireSamePlace(before, from);
   tx.purge();
   await requireLivingCustody(tx.db, to);
+  // What is there from now on is no old copy any more.
+  await tx.db.deleteFrom('key_copies').where('key_id', '=', key_id).where('custodian', '=', to.custodian).execute();
+  await leaveCopy(tx, before);
   const placed = await change(tx, key_id, { ...to, erased_at: null });
   await recordEvent(tx, placed, event);
   return placed;
@@ -66,6 +71,13 @@ export async function eraseKey(tx: Tx, { key_id, from }: { key_id: string; from:
   const key = await requireKey(tx.db, key_id);
   requireSamePlace(key, from);
   await requireStandby(tx, key);
+  if (key.exportable === 0) {
+    throw new Problem(
+      'conflict',
+      `Key ${key_id} was made not to be given out: erased here it would be lost.`,
+      'Leave it where it is: a custodian that gives no key out keeps it apart by itself.',
+    );
+  }
   if (!(await keyEvents(tx.db, key_id)).some(({ event }) => event === 'exported')) {
     throw new Problem(
       'conflict',
@@ -74,9 +86,22 @@ export async function eraseKey(tx: Tx, { key_id, from }: { key_id: string; from:
     );
   }
   tx.purge();
+  await leaveCopy(tx, key);
   const erased = await change(tx, key_id, { remembered: null, erased_at: tx.now });
   await recordEvent(tx, erased, 'erased');
   return erased;
+}
+
+async function leaveCopy(tx: Tx, { id: key_id, account_id, custodian, remembered, exportable }: KeyRow): Promise<void> {
+  if (remembered === null) return;
+  const copy = { id: randomUUID(), key_id, account_id, custodian, remembered, exportable };
+  await tx.db.insertInto('key_copies').values(copy).execute();
+}
+
+/** Forgets a copy of a key that its custodian has destroyed. */
+export async function forgetKeyCopy(tx: Tx, { id }: { id: string }): Promise<void> {
+  tx.purge();
+  await tx.db.deleteFrom('key_copies').where('id', '=', id).execute();
 }
 
 async function requireStandby(tx: Tx, key: KeyRow): Promise<void> {
@@ -195,6 +220,16 @@ export async function condemnedKeys(db: Db): Promise<KeyRow[]> {
     .execute();
 }
 
+/** The copies of moved and erased keys that their custodians may have still; of one key where it is named. */
+export async function keyCopies(db: Db, key_id: string | null = null): Promise<KeyCopy[]> {
+  return db
+    .selectFrom('key_copies')
+    .selectAll()
+    .$if(key_id !== null, (copies) => copies.where('key_id', '=', key_id!))
+    .orderBy('id')
+    .execute();
+}
+
 /** What happened to a key, the oldest first. */
 export async function keyEvents(db: Db, key_id: string): Promise<KeyEvent[]> {
   return db.selectFrom('key_events').selectAll().where('key_id', '=', key_id).orderBy('at').orderBy('id').execute();
@@ -213,7 +248,10 @@ export async function keysByPublicKey(db: Db, public_key_sha256s: readonly strin
     .execute();
 }
 
-/** Those of the public keys (SHA-256, hex) whose private key custody holds or has held, for any account. */
+/**
+ * Those of the public keys (SHA-256, hex) whose private key this server holds or has held, for any account: in custody,
+ * as that of a gateway certificate, or as a provisioning key that it made and gave out.
+ */
 export async function heldKeys(db: Db, public_key_sha256s: readonly string[]): Promise<Set<string>> {
   if (public_key_sha256s.length === 0) return new Set();
   const held = await db
@@ -221,5 +259,11 @@ export async function heldKeys(db: Db, public_key_sha256s: readonly string[]): P
     .select('public_key_sha256')
     .where('public_key_sha256', 'in', public_key_sha256s)
     .execute();
-  return new Set(held.map((key) => key.public_key_sha256));
+  const own = await db
+    .selectFrom('certificates')
+    .select('public_key_sha256')
+    .where('public_key_sha256', 'in', public_key_sha256s)
+    .where(sql<boolean>`profile in ('gateway', 'provisioning_key')`)
+    .execute();
+  return new Set([...held, ...own].map((key) => key.public_key_sha256));
 }

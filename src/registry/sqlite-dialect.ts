@@ -38,8 +38,7 @@ class SqliteConnection implements DatabaseConnection {
     const { statement, columns } = this.#statement(query.sql);
     const parameters = query.parameters as SQLInputValue[];
     if (columns.length === 0) return { rows: [], numAffectedRows: BigInt(statement.run(...parameters).changes) };
-    const rows = statement.all(...parameters) as unknown as unknown[][];
-    return { rows: rows.map((values) => toObject(columns, values) as R) };
+    return { rows: readAll(statement, parameters).map((values) => toObject(columns, values) as R) };
   }
 
   streamQuery(): never {
@@ -56,6 +55,25 @@ class SqliteConnection implements DatabaseConnection {
     const kept = { statement, columns: statement.columns().map(({ name }) => name) };
     this.#kept.set(sql, kept);
     return kept;
+  }
+}
+
+/**
+ * All rows. An integer that no number tells exactly is none that we write: whoever writes it is to spoil no more than his
+ * row, so that it is read as the nearest.
+ */
+function readAll(statement: StatementSync, parameters: SQLInputValue[]): unknown[][] {
+  try {
+    return statement.all(...parameters) as unknown as unknown[][];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_OUT_OF_RANGE') throw error;
+  }
+  statement.setReadBigInts(true);
+  try {
+    const rows = statement.all(...parameters) as unknown as unknown[][];
+    return rows.map((values) => values.map((value) => (typeof value === 'bigint' ? Number(value) : value)));
+  } finally {
+    statement.setReadBigInts(false);
   }
 }
 

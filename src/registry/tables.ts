@@ -90,6 +90,16 @@ export interface KeyEventsTable {
   custodian: string;
 }
 
+/** Copies of keys that have been moved away or erased, until their custodians have destroyed them. */
+export interface KeyCopiesTable {
+  id: string;
+  key_id: string;
+  account_id: string;
+  custodian: string;
+  remembered: Uint8Array;
+  exportable: 0 | 1;
+}
+
 export interface GatewayCasTable {
   id: string;
   account_id: string;
@@ -313,6 +323,7 @@ export interface Tables {
   account_hosts: AccountHostsTable;
   keys: KeysTable;
   key_events: KeyEventsTable;
+  key_copies: KeyCopiesTable;
   gateway_cas: GatewayCasTable;
   gateway_certificates: GatewayCertificatesTable;
   provisioning_cas: ProvisioningCasTable;
@@ -335,6 +346,7 @@ export type Account = Selectable<AccountsTable>;
 export type AccountHost = Selectable<AccountHostsTable>;
 export type KeyRow = Selectable<KeysTable>;
 export type KeyEvent = Selectable<KeyEventsTable>;
+export type KeyCopy = Selectable<KeyCopiesTable>;
 export type GatewayCa = Selectable<GatewayCasTable>;
 export type GatewayCertificate = Selectable<GatewayCertificatesTable>;
 export type ProvisioningCa = Selectable<ProvisioningCasTable>;

@@ -39,19 +39,28 @@ export async function trustSetsFrom(db: Db, account_id: string, number: number):
     .execute();
 }
 
-/** What was narrowed in an account and no set has settled, the oldest first. */
-export async function narrowingsOf(db: Db, account_id: string): Promise<Narrowing[]> {
+/** What was narrowed in an account and no set has settled, the oldest first, as many as `limit` at most. */
+export async function narrowingsOf(db: Db, account_id: string, limit: number): Promise<Narrowing[]> {
   return db
     .selectFrom('narrowings')
     .selectAll()
     .where('account_id', '=', account_id)
     .orderBy('at')
     .orderBy('id')
+    .limit(limit)
     .execute();
 }
 
-/** Records what was narrowed, within the write that narrows. */
+/** Records what was narrowed, within the write that narrows, in the place of the same that was narrowed before. */
 export async function recordNarrowing(tx: Tx, narrowing: Narrowing): Promise<void> {
+  await tx.db
+    .deleteFrom('narrowings')
+    .where('account_id', '=', narrowing.account_id)
+    .where('kind', '=', narrowing.kind)
+    .where('fleet_root_ca_id', 'is', narrowing.fleet_root_ca_id)
+    .where('public_key_sha256', '=', narrowing.public_key_sha256)
+    .where('set_number', '<=', narrowing.set_number)
+    .execute();
   await tx.db.insertInto('narrowings').values(narrowing).execute();
   tx.changed({ kind: 'trust', account_id: narrowing.account_id });
 }

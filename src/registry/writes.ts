@@ -34,7 +34,7 @@ import {
   trustKey,
 } from './fleet-root-cas.ts';
 import { recordGatewayCa, switchGatewayCa, recordGatewayCertificate } from './gateway-cas.ts';
-import { recordKey, condemnKey, forgetKey, placeKey, eraseKey, recordKeyExport } from './keys.ts';
+import { recordKey, condemnKey, forgetKey, placeKey, eraseKey, forgetKeyCopy, recordKeyExport } from './keys.ts';
 import { recordProvisioningCa } from './provisioning-cas.ts';
 import { recordProvisioningKey, disableProvisioningKey } from './provisioning-keys.ts';
 import { recordRefusals } from './refusals.ts';
@@ -91,6 +91,7 @@ export const writes = {
   forgetKey,
   placeKey,
   eraseKey,
+  forgetKeyCopy,
   recordKeyExport,
   recordProvisioningCa,
   recordProvisioningKey,

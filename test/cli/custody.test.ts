@@ -100,11 +100,13 @@ test('an operator looks which keys there are, whose and where, and whether each 
     $ fleetroot custody check
     5 of 6 key(s) sign, in software.
     key ${root.id} of acme, Fleet Root CA generated (active), in software: corrupted: …
+    ! error: not every custodian and key is well
     [1]
 
     $ fleetroot custody check ${root.id}
     0 of 1 key(s) sign, in software.
     key ${root.id} of acme, …
+    ! error: not every custodian and key is well
     [1]
     `,
     { cwd: server.dir, data: server.dir },
@@ -158,6 +160,7 @@ describe('a vault beside the registry', { skip: openbao() }, () => {
       custodian vault: denied: …
       key ${moved[0]} of acme, …, in vault: denied: …
       key ${moved[1]} of acme, …, in vault: denied: …
+      ! error: not every custodian and key is well
       [1]
       `,
       { cwd: server.dir, data: server.dir },

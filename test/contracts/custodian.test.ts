@@ -153,6 +153,31 @@ for (const { name, skip, home, givesOut } of custodyBackends) {
       if (name !== 'software') await assert.rejects(custodian.publicKey(key), faulty('no_such_key'));
     });
 
+    if (givesOut) {
+      test('takes in such a key again though it was to be given out then, and not now, or the other way round', async () => {
+        await using held = await home();
+        const custodian = await held.open();
+        for (const exportable of [true, false]) {
+          const request = { id: randomUUID(), keyType: 'p256', exportable } as const;
+          using privateKey = foreignKey('p256');
+          await custodian.import({ ...request, exportable: !exportable }, privateKey);
+          const key = { ...request, ...(await custodian.import(request, privateKey)) };
+          const data = randomBytes(40);
+          assert.ok(isBy(key, 'ecdsa-sha256', data, await custodian.sign(key, 'ecdsa-sha256', data)));
+          if (exportable) {
+            using given = await custodian.export(key);
+            assert.deepEqual(publicHalf(given), publicHalf(privateKey));
+          } else {
+            await assert.rejects(custodian.export(key), faulty('not_exportable'));
+            await assert.rejects(
+              custodian.export({ ...key, exportable: true }),
+              ({ fault }: { fault?: CustodyFault }) => fault === 'not_exportable' || fault === 'corrupted',
+            );
+          }
+        }
+      });
+    }
+
     test('takes in nothing that is no key of the type named', async () => {
       await using held = await home();
       const custodian = await held.open();

@@ -69,7 +69,7 @@ for (const { name, home: newHome } of backends) {
       await insertRows(db, rowsOf('other'));
       await removeAccount(tx, { account_id });
       for (const table of Object.keys(rows) as (keyof Rows)[]) {
-        if (['accounts', 'keys', 'key_events'].includes(table)) continue;
+        if (['accounts', 'keys', 'key_events', 'key_copies'].includes(table)) continue;
         const left = await db.selectFrom(table).select('account_id').execute();
         assert.ok(left.length > 0 && left.every((row) => row.account_id === 'other-account'), table);
       }
@@ -147,6 +147,15 @@ for (const { name, home: newHome } of backends) {
       assert.deepEqual([again.remembered, again.destroyed_at], [null, tx.now]);
       assert.deepEqual(await heldKeys(db, ['mine-key-sha256']), new Set(['mine-key-sha256']));
       assert.deepEqual(await heldKeys(db, []), new Set());
+    });
+
+    test('a gateway certificate and a provisioning key have keys that are held too; a device has not', async () => {
+      const [certificate] = await db.selectFrom('certificates').selectAll().execute();
+      const key = certificate!.public_key_sha256;
+      for (const profile of ['device', 'gateway', 'provisioning_key']) {
+        await db.updateTable('certificates').set({ profile }).where('public_key_sha256', '=', key).execute();
+        assert.equal((await heldKeys(db, [key])).has(key), profile !== 'device', profile);
+      }
     });
 
     test('the gateway CA on standby becomes the active one, once, until there is another', async () => {
@@ -297,7 +306,7 @@ for (const { name, home: newHome } of backends) {
         ],
       );
       assert.deepEqual(
-        (await narrowingsOf(db, account_id)).map(({ id }) => id),
+        (await narrowingsOf(db, account_id, 10)).map(({ id }) => id),
         ['another'],
       );
     });

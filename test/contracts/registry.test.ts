@@ -11,6 +11,7 @@ import { Problem } from '../../src/problem.ts';
 import { accountById, accountOfHost } from '../../src/registry/accounts.ts';
 import type { Change } from '../../src/registry/changes.ts';
 import { openForWriting } from '../../src/registry/database.ts';
+import { keyCopies } from '../../src/registry/keys.ts';
 import { serverValue } from '../../src/registry/server-values.ts';
 import { Secret } from '../../src/secret.ts';
 import { backends, rowsOf, someAccount, sqlite } from '../support/registry.ts';
@@ -106,7 +107,7 @@ for (const { name, home: newHome } of backends) {
       await rejects(home.open(), 'conflict', /newer Fleetroot: it has migration 9000-later/);
     });
 
-    test('what a key was sealed as is in no file once the key is erased, moved or destroyed', async () => {
+    test('what a key was sealed as is in no file once the key is erased or moved and that copy destroyed, or destroyed itself', async () => {
       using home = newHome();
       await using registry = await home.open();
       const { keys, accounts, gateway_cas } = rowsOf('mine');
@@ -121,10 +122,15 @@ for (const { name, home: newHome } of backends) {
       assert.ok(inFiles(sealed('erased')));
       await registry.write('recordGatewayCa', { ...gateway_cas[1]!, key_id: 'erased' });
       await registry.write('recordKeyExport', { key_id: 'erased' });
+      const forgetCopies = async () => {
+        for (const { id } of await keyCopies(registry.read)) await registry.write('forgetKeyCopy', { id });
+      };
       await registry.write('eraseKey', { key_id: 'erased', from: from('erased') });
+      await forgetCopies();
       assert.equal(inFiles(sealed('erased')), false);
       const to = { ...from('moved'), custodian: 'vault', remembered: Buffer.from('elsewhere') };
       await registry.write('placeKey', { key_id: 'moved', from: from('moved'), to, event: 'moved' });
+      await forgetCopies();
       assert.equal(inFiles(sealed('moved')), false);
       await registry.write('forgetKey', { key_id: 'destroyed' });
       assert.equal(inFiles(sealed('destroyed')), false);

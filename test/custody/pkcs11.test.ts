@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync, randomBytes, randomUUID, verify } from 'node:crypto';
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { subscribe } from 'node:diagnostics_channel';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -16,7 +16,16 @@ import { Secret } from '../../src/secret.ts';
 import { eventually } from '../support/eventually.ts';
 import { execute, temporaryDirectory } from '../support/process.ts';
 import { needs } from '../support/require.ts';
-import { needsSoftHsm, securityOfficerPin, softhsmModule, type TokenHome, tokenHome } from '../support/softhsm.ts';
+import {
+  holders,
+  needsSoftHsm,
+  securityOfficerPin,
+  softhsmModule,
+  stateOf,
+  type TokenHome,
+  tokenHome,
+  variablesOf,
+} from '../support/softhsm.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -35,28 +44,7 @@ async function signs(custodian: Custodian, key: CustodyKey): Promise<boolean> {
 
 const faulty = (fault: CustodyFault, message = /./) => ({ name: 'Problem', fault, message });
 
-/** State and parent of a process, as Linux tells them; null of one that has ended. */
-function stateOf(pid: number): { state: string; parent: number } | null {
-  try {
-    // pid (comm) state ppid …, and comm may hold anything.
-    const [state, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    return state === 'Z' ? null : { state: state!, parent: Number(parent) };
-  } catch {
-    return null;
-  }
-}
-
 const isRunning = (pid: number): boolean => stateOf(pid) !== null;
-
-/** The processes of ours that hold a token. */
-function holders(): number[] {
-  return readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => stateOf(pid)?.parent === process.pid)
-    .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('pkcs11-process'));
-}
 
 /** A program that signs by the token, says so and who holds it, and then does what is in `then` before it lets it go. */
 function serving({ settings }: TokenHome, then: string): string {
@@ -64,7 +52,7 @@ function serving({ settings }: TokenHome, then: string): string {
   return `(async () => {
     require('node:diagnostics_channel').subscribe('child_process', ({ process: child }) => globalThis.holder = child);
     const { createPkcs11Custodian } = await import(${custody});
-    const custodian = createPkcs11Custodian({ ...${JSON.stringify(settings)}, sessions: 2, timeout: 20000 });
+    const custodian = createPkcs11Custodian({ ...${JSON.stringify(settings)}, sessions: 2, timeout: 20000, withheldVariables: [] });
     const request = { id: 'a', keyType: 'p256', exportable: false };
     const key = { ...request, ...(await custodian.create(request)) };
     await custodian.sign(key, 'ecdsa-sha256', Buffer.alloc(1));
@@ -116,6 +104,23 @@ describe('the token', { skip }, () => {
   });
 });
 
+test(
+  'its process has no variable of the environment that is withheld from it, and all the others',
+  { skip },
+  async () => {
+    await using held = tokenHome();
+    process.env['FLEETROOT_TEST_WITHHELD'] = 'the master key';
+    const before = new Set(holders());
+    await (await held.open({ withheldVariables: ['FLEETROOT_TEST_WITHHELD'] })).check();
+    await (await held.open()).check();
+    const has = holders()
+      .filter((pid) => !before.has(pid))
+      .toSorted((one, other) => one - other)
+      .map((pid) => ['SOFTHSM2_CONF', 'FLEETROOT_TEST_WITHHELD'].filter((name) => variablesOf(pid).includes(name)));
+    assert.deepEqual(has, [['SOFTHSM2_CONF'], ['SOFTHSM2_CONF', 'FLEETROOT_TEST_WITHHELD']]);
+  },
+);
+
 test('without the addon it says what to run, and everything else goes on', { skip }, async () => {
   await using here = await temporaryDirectory();
   cpSync(join(root, 'src'), here.file('src'), { recursive: true });
@@ -125,7 +130,7 @@ test('without the addon it says what to run, and everything else goes on', { ski
   }
   symlinkSync(join(root, 'node_modules/lru-cache'), here.file('node_modules/lru-cache'));
   writeFileSync(here.file('package.json'), '{"type":"module"}');
-  const settings = `{ module: ${JSON.stringify(softhsmModule)}, tokenLabel: 'a', tokenSerial: null, pinFile: null, pinVariable: 'P', sessions: 1, timeout: 20000 }`;
+  const settings = `{ module: ${JSON.stringify(softhsmModule)}, tokenLabel: 'a', tokenSerial: null, pinFile: null, pinVariable: 'P', sessions: 1, timeout: 20000, withheldVariables: [] }`;
   writeFileSync(
     here.file('ask.ts'),
     `import { createPkcs11Custodian } from './src/custody/pkcs11.ts';

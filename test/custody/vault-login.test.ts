@@ -110,6 +110,22 @@ describe('the login to a vault', { skip: openbao() }, () => {
       await chmod(file, 0o640);
       await custodian.check();
     });
+
+    test('that is none, by the looks of the file: told with the file and without what is in it', async () => {
+      const file = newFile();
+      await using custodian = vaultOf(bao, { login: { by: 'token', file } });
+      for (const text of ['hvs.one\nhvs.two', 'hvs.one two', 'hvs.\u00e9', 'hvs.\u007f', 'h'.repeat(4_097)]) {
+        await writeSecret(file, text);
+        await assert.rejects(custodian.check(), (error: CustodyProblem) => {
+          assert.equal(error.fault, 'denied');
+          assert.ok(error.message.includes(file));
+          assert.ok(!text.split(/\s/).some((part) => `${error.message} ${error.hint}`.includes(part)), error.message);
+          return true;
+        });
+      }
+      await writeSecret(file, bao.rootToken);
+      await custodian.check();
+    });
   });
 
   describe('by AppRole', () => {

@@ -1,7 +1,7 @@
 // Keys in OpenBao over TLS: whom we trust, what we ask for, how much at once, and what we make of answers that are odd.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -104,6 +104,12 @@ describe('the way to a vault', { skip: openbao() }, () => {
     await succeed(process.execPath, ['--input-type=module', '--eval', script], { env });
   });
 
+  test('is not taken twice for what cannot be sent at all: that error is told as it is', async () => {
+    await using bao = await OpenBao.dev();
+    await using custodian = vaultOf(bao, { namespace: 'one\ntwo' });
+    await assert.rejects(custodian.check(), { code: 'ERR_INVALID_CHAR' });
+  });
+
   test('begins with a CA file that can be read, or not at all', async () => {
     await using bao = await OpenBao.dev();
     assert.throws(() => vaultOf(bao, { ca: '/nowhere/ca.pem' }), faulty('unavailable', /\/nowhere\/ca\.pem.*ENOENT/));
@@ -199,6 +205,25 @@ describe('keys in OpenBao', { skip: openbao() }, () => {
     }
   });
 
+  test('are never others of the engine, whatever the registry says that their names and IDs are', async () => {
+    await using custodian = vaultOf(bao);
+    const id = randomUUID();
+    const names = ['somebody-elses-signing-key', 'key', `fleetroot-${id}x`, `fleetroot-${id.toUpperCase()}`];
+    for (const name of names) {
+      await bao.api('POST', `transit/keys/${name}`, { body: { type: 'ecdsa-p256' } });
+      const { data } = await bao.api('GET', `transit/keys/${name}`);
+      const publicKey = createPublicKey(data.keys['1'].public_key).export({ type: 'spki', format: 'der' });
+      const remembered = Buffer.from(JSON.stringify({ format: 1, key: name, version: 1 }));
+      for (const told of [id, 'key', name, name.slice(-36)]) {
+        const key = { id: told, keyType: 'p256', exportable: false, publicKey, remembered } as const;
+        await assert.rejects(custodian.destroy(key), faulty('corrupted'), `${name} as ${told}`);
+        await assert.rejects(signSomething(custodian, key), faulty('corrupted'), `${name} as ${told}`);
+      }
+      assert.ok((await bao.keys()).includes(name), name);
+    }
+    await assert.rejects(custodian.create({ id: 'key', keyType: 'p256', exportable: false }), TypeError);
+  });
+
   test('are not given out where they were made never to be, though the vault would do it by now', async () => {
     await using custodian = vaultOf(bao);
     const key = await newKey(custodian);
@@ -236,7 +261,9 @@ describe('keys in OpenBao', { skip: openbao() }, () => {
 
     const key = { ...request, ...(await custodian.import(request, one)) };
     using other = privateKey().secret;
-    await assert.rejects(custodian.import(request, other), faulty('corrupted'));
+    for (const exportable of [false, true]) {
+      await assert.rejects(custodian.import({ ...request, exportable }, other), faulty('corrupted'));
+    }
     await signSomething(custodian, key);
   });
 
@@ -245,9 +272,10 @@ describe('keys in OpenBao', { skip: openbao() }, () => {
     const { spki: another } = privateKey();
     const pem = `-----BEGIN PUBLIC KEY-----\n${another.toString('base64')}\n-----END PUBLIC KEY-----\n`;
     const { data } = await bao.api('GET', 'transit/wrapping_key');
+    const id = randomUUID();
     const answers: Record<string, object> = {
       'GET /v1/transit/wrapping_key': { data },
-      'GET /v1/transit/keys/x': {
+      [`GET /v1/transit/keys/${id}`]: {
         data: { type: 'ecdsa-p256', exportable: false, latest_version: 1, keys: { 1: { public_key: pem } } },
       },
     };
@@ -255,10 +283,10 @@ describe('keys in OpenBao', { skip: openbao() }, () => {
       response.end(JSON.stringify(answers[`${request.method} ${request.url}`] ?? { data: {} }));
     });
     await using custodian = fake.custodian();
-    const request = { id: 'x', keyType: 'p256', exportable: false } as const;
+    const request = { id, keyType: 'p256', exportable: false } as const;
     await assert.rejects(custodian.import(request, secret), faulty('corrupted', /another key/));
     const destroyed = fake.asked.slice(-2).map(({ method, url }) => `${method} ${url}`);
-    assert.deepEqual(destroyed, ['POST /v1/transit/keys/x/config', 'DELETE /v1/transit/keys/x']);
+    assert.deepEqual(destroyed, [`POST /v1/transit/keys/${id}/config`, `DELETE /v1/transit/keys/${id}`]);
     assert.ok(!spki.equals(another));
   });
 });
@@ -297,8 +325,9 @@ class FakeVault implements AsyncDisposable {
 
 describe('what calls itself a vault', () => {
   const publicKey = privateKey().spki;
-  const remembered = Buffer.from('{"format":1,"key":"x","version":1}');
-  const key = { id: 'x', keyType: 'p256', exportable: true, publicKey, remembered } as const;
+  const id = randomUUID();
+  const remembered = Buffer.from(JSON.stringify({ format: 1, key: id, version: 1 }));
+  const key = { id, keyType: 'p256', exportable: true, publicKey, remembered } as const;
   const json = (status: number, value: unknown) => ({ status, body: JSON.stringify(value) });
   const signature = (text: unknown) => json(200, { data: { signature: text } });
 

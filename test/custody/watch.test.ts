@@ -59,7 +59,7 @@ const problem = (fault: CustodyFault) => new CustodyProblem(fault, `It is ${faul
 
 async function open() {
   const told = new Told();
-  const logged: { level: number; fault?: CustodyFault }[] = [];
+  const logged: { level: number; fault?: CustodyFault; err?: { message: string } }[] = [];
   const log = pino({ base: null }, { write: (line) => void logged.push(JSON.parse(line)) });
   let back = 0;
   const watched = new WatchedCustodian(told, { log, clock: Date.now, onWell: () => (back += 1) });
@@ -108,6 +108,29 @@ describe('a watched custodian', () => {
       );
     });
   }
+
+  test('that cannot be checked, by an error of ours, is away too, which is logged once with the error', async () => {
+    await using held = await open();
+    const { told, watched, sign, logged } = held;
+    told.state = async () => Promise.reject(new TypeError('a secret, perhaps'));
+    await eventually(() => watched.trouble !== null);
+    assert.equal(watched.trouble?.problem.fault, 'unavailable');
+    assert.match(watched.trouble.problem.message, /could not be checked/);
+    assert.doesNotMatch(watched.trouble.problem.message, /a secret/);
+    await assert.rejects(sign(), (error) => error === watched.trouble?.problem);
+    const checked = told.checks.ever;
+    await eventually(() => told.checks.ever > checked + 1);
+    assert.deepEqual(
+      logged.map(({ level, err }) => [level, err?.message]),
+      [
+        [50, 'a secret, perhaps'],
+        [40, undefined],
+      ],
+    );
+    told.state = async () => {};
+    await eventually(() => watched.trouble === null);
+    assert.equal(held.back(), 1);
+  });
 
   test('is found to be away though nobody asks anything of it', async () => {
     await using held = await open();

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, randomUUID } from 'node:crypto';
 import { after, afterEach, describe, test } from 'node:test';
 
+import { CustodyProblem } from '../../src/custody/custodian.ts';
 import {
   createGatewayCas,
   currentGatewayCertificate,
@@ -13,17 +14,26 @@ import {
   switchGatewayCa,
 } from '../../src/issuing/gateway-ca.ts';
 import { gatewayCasOf, gatewayCertificateOf } from '../../src/registry/gateway-cas.ts';
-import { requireKey } from '../../src/registry/keys.ts';
+import { keysOf, requireKey } from '../../src/registry/keys.ts';
 import type { Account, GatewayCertificate } from '../../src/registry/tables.ts';
 import { parseCertificate, verifySignature } from '../../src/x509/certificate.ts';
 import { day, newAccount, openIssuing } from '../support/issuing.ts';
 
-const issuing = await openIssuing();
+/** The key by which custody cannot sign while a test has set it. */
+const custody: { away: string | null } = { away: null };
+const issuing = await openIssuing((real) => ({
+  ...real,
+  sign: async (key, ...rest) => {
+    if (key.id === custody.away) throw new CustodyProblem('sealed', 'The vault is sealed.');
+    return real.sign(key, ...rest);
+  },
+}));
 const { issuer, registry, seal, clock } = issuing;
 const noon = clock.now;
 after(() => issuing[Symbol.asyncDispose]());
 afterEach(() => {
   clock.now = noon;
+  custody.away = null;
 });
 
 async function newGateway(): Promise<Account> {
@@ -180,6 +190,16 @@ describe('switching the gateway CA', () => {
     await assert.rejects(switchGatewayCa(issuer, seal, account), refused);
     await assert.rejects(registry.write('switchGatewayCa', { account_id: account.id }), refused);
     assert.deepEqual(await gatewayCasOf(registry.read, account.id), [active, standby]);
+  });
+
+  test('leaves no key behind where the key of the standby cannot be used', async () => {
+    const account = await newGateway();
+    const [active, standby] = await gatewayCasOf(registry.read, account.id);
+    custody.away = standby!.key_id;
+    await assert.rejects(switchGatewayCa(issuer, seal, account), { code: 'custody_unavailable' });
+    assert.deepEqual(await gatewayCasOf(registry.read, account.id), [active, standby]);
+    const living = (await keysOf(registry.read, account.id)).filter((key) => key.remembered !== null);
+    assert.deepEqual(new Set(living.map(({ id }) => id)), new Set([active!.key_id, standby!.key_id]));
   });
 
   test('is refused without a standby', async () => {

@@ -143,8 +143,29 @@ describe('our keys, in the registry and in a vault', { skip: openbao() }, () => 
     await destroying.promise;
     assert.deepEqual([(await now(key)).custodian, await inVault(key)], ['software', true]);
     await signs(open(), await now(key));
+    // What lies in the vault is the key again, and no copy to be destroyed.
     await open().move(key, 'vault', { exportable: true });
+    assert.deepEqual(await open().destroyCondemned(), []);
+    await signs(open(), await now(key));
     await open().move(key, 'software', { exportable: true });
+    assert.equal(await inVault(key), false);
+    await signs(open(), await now(key));
+  });
+
+  test('the power fails before the old copy is destroyed: the next start destroys it', async () => {
+    const key = await newKey(open({ newKeysIn: 'vault' }));
+    const destroying = Promise.withResolvers<void>();
+    const dying = open({
+      vault: {
+        destroy() {
+          destroying.resolve();
+          return powerCut();
+        },
+      },
+    });
+    void dying.move(key, 'software', { exportable: true });
+    await destroying.promise;
+    assert.deepEqual(await open().destroyCondemned(), []);
     assert.equal(await inVault(key), false);
     await signs(open(), await now(key));
   });
@@ -196,6 +217,10 @@ describe('our keys, in the registry and in a vault', { skip: openbao() }, () => 
     });
     assert.equal((await now(key)).custodian, 'software');
     await signs(open(), await now(key));
+    const [left] = await keys.destroyCondemned();
+    assert.deepEqual([left?.key.id, left?.key.custodian, await inVault(key)], [key.id, 'vault', true]);
+    assert.deepEqual(await open().destroyCondemned(), []);
+    assert.equal(await inVault(key), false);
   });
 
   test('a key is not given out where that cannot be recorded', async () => {

@@ -169,7 +169,7 @@ describe('the standby gateway CA', { skip: needs('openssl', 'curl', 'unzip') }, 
     for (const [path, typed, says] of [
       [other, [passphrase], /^error: The private key is not that of key /m],
       [file, ['not the passphrase'], /^error: the passphrase does not open /m],
-      [file, [], /needs a passphrase, and none came/],
+      [file, [], /a passphrase was asked for, and none came/],
       [await pki.write('nothing'), [], /holds no private key/],
       [fleetroot.file('missing'), [], /cannot read .*missing: no such file/],
     ] as const) {

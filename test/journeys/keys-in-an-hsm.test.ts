@@ -1,13 +1,14 @@
 // A test account whose keys lie in an HSM (SoftHSM): its devices notice nothing, and software keys lie beside them.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import type { ConfigOptions } from '../../src/config.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
 import { succeed } from '../support/process.ts';
 import { needs } from '../support/require.ts';
-import { needsSoftHsm, type TokenHome, tokenHome } from '../support/softhsm.ts';
+import { holders, needsSoftHsm, type TokenHome, tokenHome, variablesOf } from '../support/softhsm.ts';
 
 /** What the server's configuration says of the token. */
 function optionsOf({ settings }: TokenHome): ConfigOptions {
@@ -46,6 +47,27 @@ describe('keys in an HSM', { skip: needs('openssl', 'curl', 'unzip') || needsSof
 
     await fleetroot.json('account', 'delete', 'in-the-hsm', '--yes');
     assert.equal(privateKeys(token), 0, 'the keys of an account that is gone are destroyed');
+  });
+
+  test('the maker’s library has none of the secrets that the server has in variables', async () => {
+    await using token = tokenHome();
+    const secrets = {
+      'custody.master_key_variable': 'FLEETROOT_TEST_MASTER_KEY',
+      'custody.next_passphrase_variable': 'FLEETROOT_TEST_NEXT_PASSPHRASE',
+      'vault.token_variable': 'FLEETROOT_TEST_VAULT_TOKEN',
+    };
+    for (const name of Object.values(secrets)) process.env[name] = randomBytes(32).toString('base64');
+    const options = { ...optionsOf(token), ...secrets, 'vault.address': 'http://127.0.0.1:1' };
+    await using fleetroot = await Fleetroot.start({ options: { ...options, 'custody.default': 'pkcs11' } });
+    await fleetroot.json('account', 'create', 'in-the-hsm');
+    const [holder, ...others] = holders();
+    assert.deepEqual(others, []);
+    const known = variablesOf(holder!);
+    assert.ok(known.includes('SOFTHSM2_CONF'), 'what the library wants it has');
+    assert.deepEqual(
+      Object.values(secrets).filter((name) => known.includes(name)),
+      [],
+    );
   });
 
   test('keys of software and of the token work side by side, and a new default only concerns new keys', async () => {

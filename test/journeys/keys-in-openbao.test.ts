@@ -9,6 +9,11 @@ import { succeed } from '../support/process.ts';
 import { needs } from '../support/require.ts';
 import { vaultAccess } from '../support/vault.ts';
 
+/** What `/readyz` says. */
+async function readyz(fleetroot: Fleetroot): Promise<any> {
+  return (await fetch(`http://127.0.0.1:${fleetroot.server.operatorPort}/readyz`)).json();
+}
+
 describe('keys in OpenBao', { skip: needs('openssl', 'curl', 'unzip') || openbao() }, () => {
   test('a test account’s keys are made in the vault, and its devices are provisioned over the wire', async () => {
     await using bao = await OpenBao.server();
@@ -60,5 +65,37 @@ describe('keys in OpenBao', { skip: needs('openssl', 'curl', 'unzip') || openbao
     await fleetroot.json('account', 'gateway-ca', 'switch', 'vaulted', '--yes');
     assert.deepEqual(await vault.keys(), made, 'the new standby’s key is software');
     assert.equal((await (await (await fleetroot.image('vaulted')).boot('after-the-switch')).whoAmI()).status, 200);
+  });
+
+  test('a key that somebody deleted there, and a vault that is configured no more, are told by /readyz', async () => {
+    await using bao = await OpenBao.server();
+    const { options } = await vaultAccess(bao);
+    await using fleetroot = await Fleetroot.start();
+    const settings = fleetroot.file('fleetroot.toml');
+    const vault = Object.entries(options).map(([key, value]) => `${key.replace('vault.', '')} = "${String(value)}"\n`);
+    await writeFile(settings, `[custody]\ndefault = "vault"\n[vault]\n${vault.join('')}`);
+    await fleetroot.restart();
+    await fleetroot.json('account', 'create', 'vaulted');
+    assert.deepEqual(await readyz(fleetroot), { status: 'ready' });
+
+    const keys = await fleetroot.json('custody', 'list');
+    const { id } = keys.find(({ purpose }: { purpose: string }) => purpose === 'fleet-root-ca');
+    const path = `transit/keys/${(await bao.keys()).find((name) => name.endsWith(id))}`;
+    await bao.api('POST', `${path}/config`, { body: { deletion_allowed: true } });
+    await bao.api('DELETE', path);
+    const image = await fleetroot.image('vaulted');
+    await assert.rejects(image.boot('too-late'), /503/);
+    const gone = await readyz(fleetroot);
+    assert.equal(gone.status, 'degraded');
+    assert.deepEqual([gone.faults[0].custodian, gone.faults[0].fault], ['vault', 'no_such_key']);
+    await fleetroot.json('account', 'delete', 'vaulted', '--yes');
+    await fleetroot.json('account', 'create', 'vaulted');
+    await (await fleetroot.image('vaulted')).boot('in-time');
+
+    await writeFile(settings, '');
+    await fleetroot.restart();
+    const { status, faults } = await readyz(fleetroot);
+    assert.equal(status, 'degraded');
+    assert.match(faults[0].reason, /4 key\(s\) lie in the custodian vault, which is not configured/);
   });
 });

@@ -71,7 +71,7 @@ describe('a key is moved', { skip: openbao() || needs('openssl', 'curl', 'unzip'
       assert.equal(code, 1, what);
       assert.match(
         stderr,
-        /^error: Key .* in the custodian vault was made not to be given out, and cannot be made exportable/m,
+        /^error: Key .* was made in the custodian vault, or moved there, not to be given out, and cannot be made exportable/m,
       );
     }
     assert.equal((await fleetroot.command('custody', 'check')).code, 0);
@@ -157,7 +157,7 @@ describe('a key is moved', { skip: openbao() || needs('openssl', 'curl', 'unzip'
       [key.id, 'cellar', /^error: There is no custodian cellar here: there are software, vault\.$/m],
       [key.id, 'software', /^error: Key .* is in the custodian software already\.$/m],
       ['nothing', 'vault', /^error: There is no key "nothing"\.$/m],
-      [shut.id, 'vault', /^error: Key .* was made not to be given out, and cannot be made exportable later\.$/m],
+      [shut.id, 'vault', /^error: Key .* not to be given out, and cannot be made exportable later\.$/m],
     ] as const) {
       const { code, stderr } = await move(of, to);
       assert.equal(code, 1);

@@ -164,6 +164,31 @@ describe('an intruder who writes the database', { skip: needs('openssl', 'curl',
       own: 'in',
     },
     {
+      what: 'turns what was narrowed into something else, under the same ID',
+      does: (write, { id }) => {
+        write("UPDATE fleet_root_cas SET state = 'active' WHERE account_id = ?", id);
+        write('DELETE FROM distrusted_keys WHERE account_id = ?', id);
+        write(
+          "UPDATE narrowings SET kind = 'close', fleet_root_ca_id = 'nobody', public_key_sha256 = ? WHERE account_id = ?",
+          ...['ab'.repeat(32), id],
+        );
+      },
+      own: 'in',
+    },
+    {
+      what: 'turns what was narrowed into what the owner has signed already, under the same ID',
+      does: (write, { id }) => {
+        write("UPDATE fleet_root_cas SET state = 'active' WHERE account_id = ?", id);
+        write(
+          `UPDATE narrowings SET (set_number, kind, public_key_sha256) = (SELECT 0, 'distrust', public_key_sha256
+             FROM distrusted_keys WHERE account_id = ? ORDER BY added_at LIMIT 1) WHERE account_id = ?`,
+          ...[id, id],
+        );
+        write('DELETE FROM distrusted_keys WHERE account_id = ?', id);
+      },
+      own: 'in',
+    },
+    {
       what: 'takes the owner key away',
       does: (write, victim) => {
         insertEvil(write, victim);
@@ -353,6 +378,121 @@ describe('an intruder who writes the database', { skip: needs('openssl', 'curl',
       }
     });
   }
+
+  const kept = async ({ id }: Victim): Promise<any> =>
+    JSON.parse(await readFile(fleetroot.file('owner-trust.json'), 'utf8')).accounts[id];
+
+  test('who writes more narrowings than a set could lift keeps all out, and spoils nothing that lasts', async () => {
+    const victim = await openVictim('many');
+    const { fleet, id } = victim;
+    const reset = () => fleetroot.command('account', 'set', 'many', '--rekey', 'accept');
+    const before = await kept(victim);
+    await inDatabase(fleetroot.dir, (write) =>
+      write(
+        `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
+         INSERT INTO narrowings SELECT ?, 'x' || i, 'distrust', NULL, ?, 0, i FROM n`,
+        ...[id, 'ab'.repeat(32)],
+      ),
+    );
+    await reset();
+    await arriveAll(victim, /more than 500 things were closed, disabled or distrusted/);
+    assert.match((await fleetroot.json('account', 'show', 'many')).trust_set.fault.rule, /more than 500/);
+    const left = (most: number) =>
+      inDatabase(fleetroot.dir, (write) => write('DELETE FROM narrowings WHERE at > ? AND at < 2000', most));
+    await left(498);
+    await reset();
+    await arriveAll(victim, /more than 500/);
+    assert.deepEqual(await kept(victim), before);
+    await left(100);
+    await reset();
+    await arriveAll(victim, 'in');
+    // What it took from rows is lifted by the next set.
+    await fleet.fleetRoot('disable', 'later', '--yes');
+    assert.ok((await fleetroot.json('account', 'show', 'many')).trust_set.narrowed.length > 100);
+    await owner.consent(fleet);
+    await arriveAll(victim, 'in');
+    await fleetroot.json('account', 'delete', 'many', '--yes');
+  });
+
+  test('the same narrowed again is one narrowing, with an ID that no set drawn in between lifts', async () => {
+    const victim = await openVictim('again');
+    const { fleet, id } = victim;
+    const [first] = (await kept(victim)).narrowings;
+    for (let i = 0; i < 3; i += 1) await fleet.fleetRoot('disable', 'stolen', '--yes');
+    await fleet.fleetRoot('activate', 'stolen');
+    const byDay = await owner.draw(fleet);
+    await fleet.fleetRoot('disable', 'stolen', '--yes');
+    await fleet.fleetRoot('activate', 'stolen');
+    assert.match((await owner.apply(fleet, byDay)).stderr, /neither carries nor lifts/);
+    const { narrowings } = await kept(victim);
+    assert.equal(narrowings.length, 3);
+    assert.ok(!narrowings.some((each: { id: string }) => each.id === first.id));
+    using database = new DatabaseSync(fleetroot.file('registry.db'), { readOnly: true });
+    assert.equal(database.prepare('SELECT id FROM narrowings WHERE account_id = ?').all(id).length, 3);
+    await arriveAll(victim, 'in');
+  });
+
+  test('who swaps names misleads no operator: by name he is told, by ID he reaches what is signed', async () => {
+    const victim = await openVictim('swapped');
+    const { fleet, id } = victim;
+    const { id: ofGood } = await fleet.fleetRoot('show', 'good');
+    const { id: ofStolen, sha256 } = await fleet.fleetRoot('show', 'stolen');
+    await inDatabase(fleetroot.dir, (write) => {
+      for (const [name, ca] of [
+        ['tmp', ofGood],
+        ['good', ofStolen],
+        ['stolen', ofGood],
+      ]) {
+        write('UPDATE fleet_root_cas SET name = ? WHERE account_id = ? AND id = ?', name, id, ca);
+      }
+    });
+    for (const ref of ['stolen', 'good', sha256]) {
+      const { code, stderr } = await fleetroot.command('fleet-root', 'disable', 'swapped', ref, '--yes');
+      assert.equal(code, 1);
+      assert.match(stderr, /another name or key of the Fleet Root CA .* than the owner has signed/);
+    }
+    await arriveAll(victim, 'in');
+    // The key that is shut out is the one signed, whatever key the row says.
+    await inDatabase(fleetroot.dir, (write) =>
+      write(
+        'UPDATE fleet_root_cas SET public_key_sha256 = (SELECT public_key_sha256 FROM fleet_root_cas WHERE id = ?) WHERE id = ?',
+        ...[ofGood, ofStolen],
+      ),
+    );
+    await fleet.fleetRoot('disable', ofStolen, '--yes');
+    await arriveAll(victim, 'in');
+  });
+
+  test('rows that are none are shown as far as they go, and spoil no answer about others', async () => {
+    const victim = await openVictim('odd');
+    const { fleet, id } = victim;
+    await inDatabase(fleetroot.dir, (write) => {
+      const last = 2n ** 63n - 1n;
+      write('UPDATE accounts SET created_at = ? WHERE id = ?', last, id);
+      write('UPDATE trust_sets SET accepted_at = ? WHERE account_id = ?', last, id);
+      write('UPDATE narrowings SET at = ? WHERE account_id = ?', last, id);
+      write('UPDATE distrusted_keys SET certificate = ? WHERE account_id = ?', Buffer.from('x'), id);
+      write(
+        `UPDATE fleet_root_certificates SET certificate = ?, not_after = ?, role = 'intermediate' WHERE account_id = ? AND fleet_root_ca_id =
+           (SELECT id FROM fleet_root_cas WHERE account_id = ? AND name = 'good')`,
+        ...[Buffer.from('x'), last, id, id],
+      );
+    });
+    await fleetroot.command('account', 'set', 'odd', '--rekey', 'accept');
+    await arriveAll(victim, 'in');
+    const listed = await fleetroot.json('account', 'list');
+    const { fleet_root_cas, trust_set, created_at } = listed.find((each: { id: string }) => each.id === id);
+    assert.deepEqual([created_at, trust_set.fault], ['9999-12-31T23:59:59.999Z', null]);
+    const shown = fleet_root_cas.find(({ name }: { name: string }) => name === 'good');
+    assert.deepEqual([shown.sha256, shown.counts, shown.certificates[0].subject], ['', 'active', '']);
+    assert.equal((await fleet.fleetRoot('close', 'good', '--yes')).counts, 'closed');
+    assert.ok(['ready', 'degraded'].includes((await readyz()).status));
+    // Where not even that can be told, the account is listed by its own row, and goes.
+    await inDatabase(fleetroot.dir, (write) => write('DELETE FROM keys WHERE account_id = ?', id));
+    const bare = (await fleetroot.json('account', 'list')).find((each: { id: string }) => each.id === id);
+    assert.deepEqual([bare.name, bare.gateway_cas], ['odd', []]);
+    assert.equal((await fleetroot.json('account', 'delete', 'odd', '--yes')).name, 'odd');
+  });
 
   test('nor after a restart', async () => {
     await fleetroot.restart();

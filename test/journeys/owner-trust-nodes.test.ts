@@ -84,6 +84,29 @@ describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 
     assert.equal((await trustSet()).number, 3);
   });
 
+  test('what is written into the registry past the server is noticed by itself, and so is its mending', async () => {
+    const setOwnerKey = (key: Uint8Array | null): Uint8Array => {
+      using registry = new DatabaseSync(database(), { timeout: 5_000 });
+      const before = registry.prepare('SELECT owner_key FROM accounts WHERE name = ?').get('owned')!['owner_key'];
+      registry.prepare('UPDATE accounts SET owner_key = ? WHERE name = ?').run(key, 'owned');
+      return before as Uint8Array;
+    };
+    const key = setOwnerKey(null);
+    await eventually(async () => (await fleet.connect(known)).status === 403);
+    assert.equal(await fleet.arrive(known), 'certificate_untrusted');
+    setOwnerKey(key);
+    await eventually(async () => (await fleet.connect(known)).status === 200);
+  });
+
+  test('the set that counts, applied again, says so where something has been shut out since', async () => {
+    await fleet.fleetRoot('disable', 'signed', '--yes');
+    const again = await owner.apply(fleet, first);
+    assert.match(again.stdout, /1 narrowing\(s\) made since stay in force/);
+    assert.equal(await fleet.arrive(known), 'fleet_root_ca_disabled');
+    const { remedy } = await fleet.explain(known);
+    assert.match(remedy, /counts once its owner has signed what `fleet-root changes` writes/);
+  });
+
   test('killed between the registry and its file, it follows the registry by the signature', async () => {
     const before = await readFile(trustFile());
     const second = await nextSet();
@@ -191,6 +214,16 @@ describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 
     assert.equal((await pin()).set.number, 2);
     await fleet.fleetRoot('disable', 'signed', '--yes');
     assert.ok((await pin()).narrowings.length > 0);
+  });
+
+  test('a file that cannot be written keeps no key of an account that is deleted', async () => {
+    const { id } = await fleetroot.json('account', 'show', 'owned');
+    await mkdir(`${trustFile()}.new`);
+    const { stderr } = await fleetroot.command('account', 'delete', 'owned', '--yes');
+    assert.match(stderr, /owner-trust\.json cannot be written/);
+    using rows = new DatabaseSync(database(), { readOnly: true });
+    const keys = rows.prepare('SELECT destroyed_at, remembered FROM keys WHERE account_id = ?').all(id);
+    assert.ok(keys.length > 0 && keys.every((key) => key['destroyed_at'] !== null && key['remembered'] === null));
   });
 
   test('an account that somebody took out of the registry stays known, until an operator says that it is gone', async () => {

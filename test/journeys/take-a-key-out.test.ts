@@ -79,8 +79,8 @@ describe('a Fleet Root CA is taken out', { skip: needs('openssl', 'curl', 'unzip
       [['only eleven', 'only eleven'], /a passphrase has 12 to 1024 characters: nothing was done/],
       [['äöüäöüäöüäö', 'äöüäöüäöüäö'], /a passphrase has 12 to 1024 characters/],
       [['twelve\u0008characters', 'twelve\u0008characters'], /control characters/],
-      [[passphrase], /needs a passphrase, and none came/],
-      [[], /needs a passphrase, and none came/],
+      [[passphrase], /a passphrase was asked for, and none came/],
+      [[], /a passphrase was asked for, and none came/],
     ] as const) {
       const { code, stderr } = await exportTo(file, typed);
       assert.equal(code, 1);
@@ -131,7 +131,7 @@ describe('a Fleet Root CA is taken out', { skip: needs('openssl', 'curl', 'unzip
       assert.deepEqual([status, json.code], [409, 'key_not_exportable']);
       assert.match(
         json.detail,
-        /^Key [0-9a-f-]{36} in the custodian software was made not to be given out, and cannot be made exportable later\.$/,
+        /^Key [0-9a-f-]{36} was made in the custodian software, or moved there, not to be given out, and cannot be made exportable later\.$/,
       );
     }
     // A standby that comes with a switch is no more exportable than those before it.

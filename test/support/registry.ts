@@ -166,6 +166,16 @@ export function rowsOf(mark: string) {
       { id: `${mark}-key-event`, key_id: `${mark}-key`, account_id, at: 1, event: 'created', custodian: 'software' },
       { id: `${mark}-export`, key_id: `${mark}-key`, account_id, at: 1, event: 'exported', custodian: 'software' },
     ],
+    key_copies: [
+      {
+        id: `${mark}-key-copy`,
+        key_id: `${mark}-key`,
+        account_id,
+        custodian: 'vault',
+        remembered: bytes('remembered-elsewhere'),
+        exportable: 0,
+      },
+    ],
     gateway_cas: [gatewayCa, { ...gatewayCa, id: `${mark}-standby-gateway-ca`, state: 'standby' }],
     gateway_certificates: [
       {

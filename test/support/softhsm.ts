@@ -1,7 +1,16 @@
 // SoftHSM for tests: real tokens of its own for each, in a directory that the process and its children share.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -95,7 +104,13 @@ export function tokenHome(): TokenHome {
     settings,
     async open(options = {}) {
       // Time-outs are the custodian's business: on a busy machine an RSA-4096 key takes its time.
-      const custodian = createPkcs11Custodian({ ...settings, sessions: 4, timeout: 60_000, ...options });
+      const custodian = createPkcs11Custodian({
+        ...settings,
+        sessions: 4,
+        timeout: 60_000,
+        withheldVariables: [],
+        ...options,
+      });
       opened.push(custodian);
       return custodian;
     },
@@ -117,6 +132,34 @@ export function tokenHome(): TokenHome {
       rmSync(away, { recursive: true, force: true });
     },
   };
+}
+
+/** State and parent of a process, as Linux tells them; null of one that has ended. */
+export function stateOf(pid: number): { state: string; parent: number } | null {
+  try {
+    // pid (comm) state ppid …, and comm may hold anything.
+    const [state, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return state === 'Z' ? null : { state: state!, parent: Number(parent) };
+  } catch {
+    return null;
+  }
+}
+
+/** The processes of ours that hold a token. */
+export function holders(): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => stateOf(pid)?.parent === process.pid)
+    .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('pkcs11-process'));
+}
+
+/** The names of the environment variables that a process was started with. */
+export function variablesOf(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/environ`, 'utf8')
+    .split('\0')
+    .map((variable) => variable.split('=')[0]!);
 }
 
 /** Makes a token; gives its directory. */
