@@ -58,7 +58,7 @@ const reads: Record<string, Call> = {
   listDevices: { args: (account_id) => [account_id, { state: 'active', after: '' }] },
   listProvisioningKeys: ofAccount,
   listRefusals: ofAccount,
-  narrowingsOf: ofAccount,
+  narrowingsOf: { args: (account_id) => [account_id, 10] },
   provisioningCaOf: ofAccount,
   provisioningKeyByTbs: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.tbs_sha256] },
   reportsOf: ofDevice,
