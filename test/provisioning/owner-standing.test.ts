@@ -9,6 +9,7 @@ import { isFault, ownerStanding, watchOwnerTrust } from '../../src/provisioning/
 import { firstSetNeeded } from '../../src/provisioning/owner-trust.ts';
 import { TrustFile } from '../../src/provisioning/trust-file.ts';
 import { accountById } from '../../src/registry/accounts.ts';
+import { Changes } from '../../src/registry/changes.ts';
 import { temporaryDirectory } from '../support/process.ts';
 import { someAccount, sqlite } from '../support/registry.ts';
 
@@ -29,9 +30,13 @@ test('an account of which nothing can be told keeps nobody from hearing of the o
   using home = sqlite.home();
   const db = await home.database();
   const noKey = new Uint8Array([0]);
-  const known = { registry: { read: db }, trustFile: await TrustFile.open(directory.path, null) } as Parameters<
-    typeof watchOwnerTrust
-  >[0];
+  const changes = new Changes();
+  const told: string[] = [];
+  changes.listen(({ account_id }) => void told.push(account_id));
+  const known = {
+    registry: { read: db, changes },
+    trustFile: await TrustFile.open(directory.path, null),
+  } as Parameters<typeof watchOwnerTrust>[0];
   const accounts = [
     { ...someAccount('broken', 'production'), owner_key: noKey },
     { ...someAccount('unknown', 'production'), owner_key: spki },
@@ -51,6 +56,8 @@ test('an account of which nothing can be told keeps nobody from hearing of the o
       ],
     ]),
   );
+  // Whoever remembers what they trust is to look again.
+  assert.deepEqual(told.sort(), ['broken', 'unknown']);
 });
 
 test('a hundred thousand narrowings in rows are counted, not taken', async () => {
