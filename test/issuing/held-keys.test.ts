@@ -73,6 +73,21 @@ describe('our keys, in the registry and in a vault', { skip: openbao() }, () => 
   const now = (key: KeyRow) => requireKey(issuing.registry.read, key.id);
   const inVault = async ({ id }: KeyRow) => (await bao.keys()).some((name) => name.endsWith(id));
 
+  /** Moves a key out of the vault until the power fails, which it does when the old copy is to be destroyed. */
+  async function moveCutOff(key: KeyRow): Promise<void> {
+    const destroying = Promise.withResolvers<void>();
+    const dying = open({
+      vault: {
+        destroy() {
+          destroying.resolve();
+          return powerCut();
+        },
+      },
+    });
+    void dying.move(key, 'software', { exportable: true });
+    await destroying.promise;
+  }
+
   /** A registry of which one write fails: before it is made, or after. */
   function failing(write: WriteName, made: 'before it is made' | 'after it is made'): Registry {
     return {
@@ -130,17 +145,7 @@ describe('our keys, in the registry and in a vault', { skip: openbao() }, () => 
 
   test('the power fails before the old copy is destroyed: the key is in its new place, and can be moved again', async () => {
     const key = await newKey(open({ newKeysIn: 'vault' }));
-    const destroying = Promise.withResolvers<void>();
-    const dying = open({
-      vault: {
-        destroy() {
-          destroying.resolve();
-          return powerCut();
-        },
-      },
-    });
-    void dying.move(key, 'software', { exportable: true });
-    await destroying.promise;
+    await moveCutOff(key);
     assert.deepEqual([(await now(key)).custodian, await inVault(key)], ['software', true]);
     await signs(open(), await now(key));
     // What lies in the vault is the key again, and no copy to be destroyed.
@@ -154,17 +159,7 @@ describe('our keys, in the registry and in a vault', { skip: openbao() }, () => 
 
   test('the power fails before the old copy is destroyed: the next start destroys it', async () => {
     const key = await newKey(open({ newKeysIn: 'vault' }));
-    const destroying = Promise.withResolvers<void>();
-    const dying = open({
-      vault: {
-        destroy() {
-          destroying.resolve();
-          return powerCut();
-        },
-      },
-    });
-    void dying.move(key, 'software', { exportable: true });
-    await destroying.promise;
+    await moveCutOff(key);
     assert.deepEqual(await open().destroyCondemned(), []);
     assert.equal(await inVault(key), false);
     await signs(open(), await now(key));
