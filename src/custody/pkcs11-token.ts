@@ -16,6 +16,7 @@ import { loadModule } from './pkcs11-module.ts';
 import type { Module } from './pkcs11-module.ts';
 import { generation, importation, promises, publicKeyOf, publicParts, search, signing } from './pkcs11-objects.ts';
 import { Sessions } from './pkcs11-sessions.ts';
+import { Turns } from './pkcs11-turns.ts';
 
 /** A private key on the token: found, and seen to be the one that was remembered. */
 interface Found {
@@ -46,6 +47,7 @@ export class Token {
   readonly #module: Module;
   readonly #login: Login;
   readonly #sessions: Sessions;
+  readonly #turns = new Turns();
   readonly #mechanisms: ReadonlySet<number>;
   readonly #found = new LRUCache<string, Found>({ max: mostFound });
   /** What threads read and write just now: pkcs11js keeps the addresses alone, and the collector would take it away. */
@@ -64,30 +66,39 @@ export class Token {
   async answer(call: Call, wanted: () => boolean): Promise<Buffer | MadeKey | null> {
     const id = 'key' in call ? call.key.id : 'id' in call ? call.id : null;
     try {
-      switch (call.kind) {
-        case 'check':
-          this.#requireThere();
-          return null;
-        case 'create':
-        case 'import': {
+      return await this.#answer(call, wanted);
+    } catch (error) {
+      throw asProblem(error, id === null ? 'a look at its token' : `the call "${call.kind}" for key ${id}`);
+    }
+  }
+
+  async #answer(call: Call, wanted: () => boolean): Promise<Buffer | MadeKey | null> {
+    switch (call.kind) {
+      case 'check':
+        this.#requireThere();
+        return null;
+      case 'create':
+      case 'import':
+        return this.#turns.toChange(async () => {
           const made = await (call.kind === 'create'
             ? this.#create(call.id, call.keyType)
             : this.#import(call.id, call.keyType, call.privateKey));
           if (!wanted()) this.#destroy(call.id);
           return made;
-        }
-        case 'publicKey':
+        });
+      case 'publicKey':
+        return this.#turns.toUse(async () => {
           // Of the key that is there now, not of the one that was.
           this.#found.delete(call.key.id);
           return this.#find(call.key).publicKey;
-        case 'sign':
-          return await this.#sign(call.key, call.algorithm, call.input, wanted);
-        case 'destroy':
+        });
+      case 'sign':
+        return this.#turns.toUse(() => this.#sign(call.key, call.algorithm, call.input, wanted));
+      case 'destroy':
+        return this.#turns.toChange(async () => {
           this.#destroy(call.key.id);
           return null;
-      }
-    } catch (error) {
-      throw asProblem(error, id === null ? 'a look at its token' : `the call "${call.kind}" for key ${id}`);
+        });
     }
   }
 

@@ -110,6 +110,26 @@ for (const { name, skip, home, givesOut } of custodyBackends) {
       }
     });
 
+    test('makes keys, each a good one, while others are looked up and sign', async () => {
+      await using held = await home();
+      const custodian = await held.open();
+      const key = await newKey(custodian);
+      const data = randomBytes(40);
+      const made = Promise.all(Array.from({ length: 12 }, () => newKey(custodian)));
+      const state = { making: true };
+      const finished = made.finally(() => (state.making = false));
+      const user = async (): Promise<void> => {
+        while (state.making) {
+          assert.deepEqual(Buffer.from(await custodian.publicKey(key)), Buffer.from(key.publicKey));
+          assert.ok(isBy(key, 'ecdsa-sha256', data, await custodian.sign(key, 'ecdsa-sha256', data)));
+        }
+      };
+      await Promise.all([finished, user(), user(), user(), user()]);
+      for (const one of await made) {
+        assert.ok(isBy(one, 'ecdsa-sha256', data, await custodian.sign(one, 'ecdsa-sha256', data)));
+      }
+    });
+
     test('signs nothing with a record that is damaged or mixed up from two, while others go on', async () => {
       await using held = await home();
       const custodian = await held.open();
