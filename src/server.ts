@@ -121,6 +121,7 @@ export async function startServer(
       provisioning,
       custody: rotationOf(masterKey, log),
       log,
+      authenticate: async () => null,
       ready: async () => ({
         serving: listens,
         faults: [...faultsOf(custodians), ...stranded, ...keyFaults(keys, clock()), ...(await ownerTrust())],

@@ -12,6 +12,7 @@ import { Secret } from '../secret.ts';
 import { readDuration } from './inputs.ts';
 import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount } from './named.ts';
+import { principalOf, sees } from './principal.ts';
 import { accountJson, bareAccountJson, exportedKeyJson } from './representations.ts';
 import {
   type AccountJson,
@@ -23,6 +24,7 @@ import {
   NewHost,
   Policy,
 } from './schemas.ts';
+import { owners, readers, rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 const response = { 200: AccountSchema };
@@ -31,46 +33,66 @@ const response = { 200: AccountSchema };
 export function accountRoutes(api: Api, p: Provisioning): void {
   const { registry, issuer, seal } = p;
 
-  api.get('/accounts', { schema: { response: { 200: Type.Array(AccountSchema) } } }, async () => {
-    const shown: AccountJson[] = [];
-    for (const account of await listAccounts(registry.read)) {
-      shown.push(await accountJson(p, account).catch(() => bareAccountJson(p, account)));
-      // Reads do not leave this thread: with many accounts the devices get their turn in between.
-      await setImmediate();
-    }
-    return shown;
-  });
-
-  api.post('/accounts', { schema: { body: NewAccount, response: { 201: AccountSchema } } }, async ({ body }, reply) => {
-    const { name, kind = 'test', owner_key, exportable } = body;
-    const owner = owner_key === undefined ? undefined : Buffer.from(owner_key, 'base64');
-    const account = await createAccount(p, { name, kind, owner_key: owner, exportable });
-    return reply.code(201).send(await accountJson(p, account));
-  });
-
-  api.get('/accounts/:account', { schema: { params: AccountPath, response } }, async ({ params }) =>
-    accountJson(p, await namedAccount(registry.read, params.account)),
+  api.get(
+    '/accounts',
+    { ...rule('listAccounts', 'signed-in'), schema: { response: { 200: Type.Array(AccountSchema) } } },
+    async (request) => {
+      const principal = principalOf(request);
+      const shown: AccountJson[] = [];
+      for (const account of await listAccounts(registry.read)) {
+        if (!sees(principal, account.id)) continue;
+        shown.push(await accountJson(p, account).catch(() => bareAccountJson(p, account)));
+        // Reads do not leave this thread: with many accounts the devices get their turn in between.
+        await setImmediate();
+      }
+      return shown;
+    },
   );
 
-  api.delete('/accounts/:account', { schema: { params: AccountPath, response } }, async ({ params }) => {
-    await forgetGoneAccount(p, params.account);
-    const account = await namedAccount(registry.read, params.account);
-    // What is in its rows does not keep it.
-    const last = await accountJson(p, account).catch(() => bareAccountJson(p, account));
-    await deleteAccount(p, account);
-    return last;
-  });
+  api.post(
+    '/accounts',
+    { ...rule('createAccount', 'administrator'), schema: { body: NewAccount, response: { 201: AccountSchema } } },
+    async ({ body }, reply) => {
+      const { name, kind = 'test', owner_key, exportable } = body;
+      const owner = owner_key === undefined ? undefined : Buffer.from(owner_key, 'base64');
+      const account = await createAccount(p, { name, kind, owner_key: owner, exportable });
+      return reply.code(201).send(await accountJson(p, account));
+    },
+  );
 
-  api.patch('/accounts/:account', { schema: { params: AccountPath, body: Policy, response } }, async (request) => {
-    const account = await namedAccount(registry.read, request.params.account);
-    const { validity, ...policy } = request.body;
-    const validity_seconds = validity === undefined ? undefined : readDuration('validity', validity) / 1000;
-    return accountJson(p, await setPolicy(p, account, { ...policy, ...(validity_seconds && { validity_seconds }) }));
-  });
+  api.get(
+    '/accounts/:account',
+    { ...rule('getAccount', readers), schema: { params: AccountPath, response } },
+    async ({ params }) => accountJson(p, await namedAccount(registry.read, params.account)),
+  );
+
+  api.delete(
+    '/accounts/:account',
+    { ...rule('deleteAccount', 'administrator'), schema: { params: AccountPath, response } },
+    async ({ params }) => {
+      await forgetGoneAccount(p, params.account);
+      const account = await namedAccount(registry.read, params.account);
+      // What is in its rows does not keep it.
+      const last = await accountJson(p, account).catch(() => bareAccountJson(p, account));
+      await deleteAccount(p, account);
+      return last;
+    },
+  );
+
+  api.patch(
+    '/accounts/:account',
+    { ...rule('updateAccount', owners), schema: { params: AccountPath, body: Policy, response } },
+    async (request) => {
+      const account = await namedAccount(registry.read, request.params.account);
+      const { validity, ...policy } = request.body;
+      const validity_seconds = validity === undefined ? undefined : readDuration('validity', validity) / 1000;
+      return accountJson(p, await setPolicy(p, account, { ...policy, ...(validity_seconds && { validity_seconds }) }));
+    },
+  );
 
   api.post(
     '/accounts/:account/hosts',
-    { schema: { params: AccountPath, body: NewHost, response } },
+    { ...rule('addHost', 'administrator'), schema: { params: AccountPath, body: NewHost, response } },
     async (request) => {
       const account = await namedAccount(registry.read, request.params.account);
       await addHost(p, account, request.body.host);
@@ -78,27 +100,42 @@ export function accountRoutes(api: Api, p: Provisioning): void {
     },
   );
 
-  api.delete('/accounts/:account/hosts/:host', { schema: { params: HostPath, response } }, async ({ params }) => {
-    const account = await namedAccount(registry.read, params.account);
-    await removeHost(p, account, params.host);
-    return accountJson(p, account);
-  });
+  api.delete(
+    '/accounts/:account/hosts/:host',
+    { ...rule('removeHost', 'administrator'), schema: { params: HostPath, response } },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      await removeHost(p, account, params.host);
+      return accountJson(p, account);
+    },
+  );
 
-  api.delete('/accounts/:account/files/:entry', { schema: { params: EntryPath, response } }, async ({ params }) => {
-    const account = await namedAccount(registry.read, params.account);
-    await registry.write('removeAccountFile', { account_id: account.id, entry: params.entry });
-    return accountJson(p, account);
-  });
+  api.delete(
+    '/accounts/:account/files/:entry',
+    { ...rule('removeFile', owners), schema: { params: EntryPath, response } },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      await registry.write('removeAccountFile', { account_id: account.id, entry: params.entry });
+      return accountJson(p, account);
+    },
+  );
 
-  api.post('/accounts/:account/gateway-cas/switch', { schema: { params: AccountPath, response } }, async (request) => {
-    const account = await namedAccount(registry.read, request.params.account);
-    await switchGatewayCa(issuer, seal, account);
-    return accountJson(p, account);
-  });
+  api.post(
+    '/accounts/:account/gateway-cas/switch',
+    { ...rule('switchGatewayCa', owners), schema: { params: AccountPath, response } },
+    async (request) => {
+      const account = await namedAccount(registry.read, request.params.account);
+      await switchGatewayCa(issuer, seal, account);
+      return accountJson(p, account);
+    },
+  );
 
   api.post(
     '/accounts/:account/gateway-cas/standby/export',
-    { schema: { params: AccountPath, body: NewPassphrase, response: { 200: ExportedKeySchema } } },
+    {
+      ...rule('exportStandbyGatewayCaKey', owners),
+      schema: { params: AccountPath, body: NewPassphrase, response: { 200: ExportedKeySchema } },
+    },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
       using passphrase = Secret.fromText(body.passphrase);
@@ -108,7 +145,7 @@ export function accountRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/gateway-cas/standby/erase',
-    { schema: { params: AccountPath, response } },
+    { ...rule('eraseStandbyGatewayCaKey', owners), schema: { params: AccountPath, response } },
     async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
       await eraseStandbyKey(issuer, account);

@@ -6,6 +6,7 @@ import { allowListOf } from '../registry/allow-list.ts';
 import { namedAccount } from './named.ts';
 import { linkNext, placeOf } from './paging.ts';
 import { AccountPath, AllowedDeviceSchema, DeviceIds, PageQuery, RemovedSchema } from './schemas.ts';
+import { importers, rule, viewers } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 /** As long as the longest list that can be imported. */
@@ -15,7 +16,10 @@ const bodyLimit = 64 * 1024 * 1024;
 export function allowListRoutes(api: Api, { registry }: Provisioning): void {
   api.get(
     '/accounts/:account/allow-list',
-    { schema: { params: AccountPath, querystring: PageQuery, response: { 200: Type.Array(AllowedDeviceSchema) } } },
+    {
+      ...rule('listAllowedDevices', viewers),
+      schema: { params: AccountPath, querystring: PageQuery, response: { 200: Type.Array(AllowedDeviceSchema) } },
+    },
     async (request, reply) => {
       const account = await namedAccount(registry.read, request.params.account);
       const place = placeOf(request.query);
@@ -27,7 +31,11 @@ export function allowListRoutes(api: Api, { registry }: Provisioning): void {
 
   api.post(
     '/accounts/:account/allow-list/remove',
-    { bodyLimit, schema: { params: AccountPath, body: DeviceIds, response: { 200: RemovedSchema } } },
+    {
+      ...rule('removeAllowedDevices', importers),
+      bodyLimit,
+      schema: { params: AccountPath, body: DeviceIds, response: { 200: RemovedSchema } },
+    },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
       return registry.write('removeFromAllowList', { account_id: account.id, device_ids: body.device_ids });

@@ -1,4 +1,4 @@
-// The operators' two listeners: the API on a Unix socket in the data directory, and on loopback TCP the server's health.
+// The operators' two listeners: a Unix socket in the data directory for the local administrator, and TCP for everyone with a login.
 
 import type { AddressInfo } from 'node:net';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
@@ -13,11 +13,14 @@ import { type Custody, custodyRoutes } from './custody-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { fileRoutes } from './file-routes.ts';
 import { fleetRootRoutes } from './fleet-root-routes.ts';
+import { type Authenticate, guard } from './guard.ts';
 import { keyRoutes } from './key-routes.ts';
 import { listenOnSocket } from './listen-on-socket.ts';
+import { socketPrincipal } from './principal.ts';
 import { answerClientError, answerErrors, answerUnknownPath } from './problems.ts';
 import type { Readiness } from './readiness.ts';
 import { refusalRoutes } from './refusal-routes.ts';
+import { requireRules, rule } from './rule.ts';
 import { trustSetRoutes } from './trust-set-routes.ts';
 import { upstreamRoutes } from './upstream-routes.ts';
 
@@ -30,6 +33,8 @@ export interface OperatorOptions {
   readonly custody: Custody;
   readonly log: Log;
   readonly ready: () => Promise<Readiness>;
+  /** Who calls over TCP; whoever opens the socket is its administrator. */
+  readonly authenticate: Authenticate;
 }
 
 /** The listeners while they are open. */
@@ -56,10 +61,11 @@ export async function startOperator({
   custody,
   log,
   ready,
+  authenticate,
 }: OperatorOptions): Promise<Operator> {
   await using opened = new AsyncDisposableStack();
-  const health = opened.adopt(openHealth(log, ready), close);
-  await health.listen({ host: '127.0.0.1', port }).catch((error: NodeJS.ErrnoException) => {
+  const remote = opened.adopt(openApi(provisioning, custody, { log, ready, authenticate }), close);
+  await remote.listen({ host: '127.0.0.1', port }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') throw error;
     throw new Problem(
       'unavailable',
@@ -67,17 +73,35 @@ export async function startOperator({
       'Choose another with --operator-port.',
     );
   });
-  const api = opened.adopt(openApi(provisioning, custody, log), close);
-  opened.use(await listenOnSocket(api, socketPath));
+  // A program of its own, so that nothing that comes over TCP can ever be taken for the socket's.
+  const local = opened.adopt(
+    openApi(provisioning, custody, { log, ready, authenticate: async () => socketPrincipal }),
+    close,
+  );
+  opened.use(await listenOnSocket(local, socketPath));
   const all = opened.move();
   return {
-    port: (health.server.address() as AddressInfo).port,
+    port: (remote.server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }
 
-function openApi(provisioning: Provisioning, custody: Custody, log: Log): FastifyInstance {
+interface ApiOptions {
+  readonly log: Log;
+  readonly ready: () => Promise<Readiness>;
+  readonly authenticate: Authenticate;
+}
+
+/** Everything that may be asked, each by its rule; `authenticate` says who asks. */
+function openApi(
+  provisioning: Provisioning,
+  custody: Custody,
+  { log, ready, authenticate }: ApiOptions,
+): FastifyInstance {
   const app = openServer(log);
+  requireRules(app);
+  guard(app, provisioning.registry, authenticate);
+  healthRoutes(app, ready);
   app.addHook('onResponse', async ({ method, url }, reply) => {
     if (method !== 'GET') log.info({ method, url, status: reply.statusCode }, 'operator call');
   });
@@ -119,15 +143,13 @@ function openApi(provisioning: Provisioning, custody: Custody, log: Log): Fastif
  * What may be asked without a login: whether the process lives, and whether it serves. What is amiss while it serves is
  * told with a 200: a load balancer that took the node out for it would cut off devices that are served perfectly well.
  */
-function openHealth(log: Log, ready: () => Promise<Readiness>): FastifyInstance {
-  const app = openServer(log);
-  app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/readyz', async () => {
+function healthRoutes(app: FastifyInstance, ready: () => Promise<Readiness>): void {
+  app.get('/healthz', rule('getHealth', 'anyone'), async () => ({ status: 'ok' }));
+  app.get('/readyz', rule('getReadiness', 'anyone'), async () => {
     const { serving, faults } = await ready();
     if (!serving) throw new Problem('unavailable', 'The server does not serve devices yet.');
     return faults.length === 0 ? { status: 'ready' } : { status: 'degraded', faults };
   });
-  return app;
 }
 
 function openServer(log: Log): FastifyInstance {

@@ -14,6 +14,7 @@ import {
   ProvisioningKeyPath,
   ProvisioningKeySchema,
 } from './schemas.ts';
+import { changers, readers, rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 /** Adds the routes of credentials and provisioning keys. */
@@ -22,7 +23,10 @@ export function credentialsRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/credentials',
-    { schema: { params: AccountPath, body: NewCredentials, response: { 201: CredentialsSchema } } },
+    {
+      ...rule('createCredentials', changers),
+      schema: { params: AccountPath, body: NewCredentials, response: { 201: CredentialsSchema } },
+    },
     async (request, reply) => {
       const account = await namedAccount(registry.read, request.params.account);
       const { not_after, ...limits } = request.body;
@@ -41,7 +45,10 @@ export function credentialsRoutes(api: Api, p: Provisioning): void {
 
   api.get(
     '/accounts/:account/provisioning-keys',
-    { schema: { params: AccountPath, response: { 200: Type.Array(ProvisioningKeySchema) } } },
+    {
+      ...rule('listProvisioningKeys', readers),
+      schema: { params: AccountPath, response: { 200: Type.Array(ProvisioningKeySchema) } },
+    },
     async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
       const keys = await listProvisioningKeys(registry.read, account.id);
@@ -51,16 +58,24 @@ export function credentialsRoutes(api: Api, p: Provisioning): void {
 
   const one = { schema: { params: ProvisioningKeyPath, response: { 200: ProvisioningKeySchema } } };
 
-  api.get('/accounts/:account/provisioning-keys/:id', one, async ({ params }) => {
-    const account = await namedAccount(registry.read, params.account);
-    return provisioningKeyJson(p, await requireProvisioningKey(registry.read, account.id, params.id));
-  });
+  api.get(
+    '/accounts/:account/provisioning-keys/:id',
+    { ...rule('getProvisioningKey', readers), ...one },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      return provisioningKeyJson(p, await requireProvisioningKey(registry.read, account.id, params.id));
+    },
+  );
 
-  api.post('/accounts/:account/provisioning-keys/:id/disable', one, async ({ params }) => {
-    const account = await namedAccount(registry.read, params.account);
-    return provisioningKeyJson(
-      p,
-      await registry.write('disableProvisioningKey', { account_id: account.id, id: params.id }),
-    );
-  });
+  api.post(
+    '/accounts/:account/provisioning-keys/:id/disable',
+    { ...rule('disableProvisioningKey', changers), ...one },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      return provisioningKeyJson(
+        p,
+        await registry.write('disableProvisioningKey', { account_id: account.id, id: params.id }),
+      );
+    },
+  );
 }

@@ -1,6 +1,7 @@
 // Custody: what is done with the keys that the server holds as a whole.
 
 import { RotatedSchema } from './schemas.ts';
+import { rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 /** What the server offers here of what operators may not import. */
@@ -24,7 +25,9 @@ export interface RotatedMasterKey {
 
 /** Adds the routes of custody. */
 export function custodyRoutes(api: Api, custody: Custody): void {
-  api.post('/custody/rotate-master', { schema: { response: { 200: RotatedSchema } } }, async () =>
-    custody.rotateMasterKey(),
+  api.post(
+    '/custody/rotate-master',
+    { ...rule('rotateMasterKey', 'administrator'), schema: { response: { 200: RotatedSchema } } },
+    async () => custody.rotateMasterKey(),
   );
 }

@@ -18,6 +18,7 @@ import {
   DeviceSchema,
   NewRoot,
 } from './schemas.ts';
+import { changers, readers, rule, viewers } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 /** What an operator may do to a device, and the write that does it. */
@@ -37,7 +38,10 @@ export function deviceRoutes(api: Api, p: Provisioning): void {
 
   api.get(
     '/accounts/:account/devices',
-    { schema: { params: AccountPath, querystring: DeviceQuery, response: { 200: Type.Array(DeviceSchema) } } },
+    {
+      ...rule('listDevices', viewers),
+      schema: { params: AccountPath, querystring: DeviceQuery, response: { 200: Type.Array(DeviceSchema) } },
+    },
     async (request, reply) => {
       const account = await namedAccount(registry.read, request.params.account);
       const { state } = request.query;
@@ -55,7 +59,7 @@ export function deviceRoutes(api: Api, p: Provisioning): void {
 
   api.get(
     '/accounts/:account/devices/:device',
-    { schema: { params: DevicePath, response: { 200: DeviceDetailsSchema } } },
+    { ...rule('getDevice', viewers), schema: { params: DevicePath, response: { 200: DeviceDetailsSchema } } },
     async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
       const device = await deviceByRef(registry.read, account.id, params.device);
@@ -70,7 +74,7 @@ export function deviceRoutes(api: Api, p: Provisioning): void {
   for (const [action, write] of Object.entries(actions)) {
     api.post(
       `/accounts/:account/devices/:device/${action}`,
-      { schema: { params: DevicePath, response } },
+      { ...rule(`${action}Device`, changers), schema: { params: DevicePath, response } },
       async ({ params }) => {
         const account = await namedAccount(registry.read, params.account);
         return deviceJson(await registry.write(write, { account_id: account.id, device: params.device }));
@@ -78,14 +82,18 @@ export function deviceRoutes(api: Api, p: Provisioning): void {
     );
   }
 
-  api.delete('/accounts/:account/devices/:device', { schema: { params: DevicePath, response } }, async ({ params }) => {
-    const account = await namedAccount(registry.read, params.account);
-    return deviceJson(await registry.write('deleteDevice', { account_id: account.id, device: params.device }));
-  });
+  api.delete(
+    '/accounts/:account/devices/:device',
+    { ...rule('deleteDevice', changers), schema: { params: DevicePath, response } },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      return deviceJson(await registry.write('deleteDevice', { account_id: account.id, device: params.device }));
+    },
+  );
 
   api.post(
     '/accounts/:account/devices/:device/move-root',
-    { schema: { params: DevicePath, body: NewRoot, response } },
+    { ...rule('moveDeviceRoot', changers), schema: { params: DevicePath, body: NewRoot, response } },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
       const ca = await namedFleetRootCa(p, account, body.fleet_root_ca);
@@ -96,7 +104,10 @@ export function deviceRoutes(api: Api, p: Provisioning): void {
 
   api.get(
     '/accounts/:account/devices/:device/certificates',
-    { schema: { params: DevicePath, response: { 200: Type.Array(CertificateSchema) } } },
+    {
+      ...rule('listCertificates', readers),
+      schema: { params: DevicePath, response: { 200: Type.Array(CertificateSchema) } },
+    },
     async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
       const { uuid } = await deviceByRef(registry.read, account.id, params.device);
@@ -106,7 +117,10 @@ export function deviceRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/certificates/:sha256/revoke',
-    { schema: { params: CertificatePath, response: { 200: CertificateSchema } } },
+    {
+      ...rule('revokeCertificate', changers),
+      schema: { params: CertificatePath, response: { 200: CertificateSchema } },
+    },
     async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
       const named = { account_id: account.id, sha256: params.sha256 };

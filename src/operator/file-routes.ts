@@ -25,12 +25,13 @@ import {
   ImportedSchema,
   RegisteredFleetRootCaSchema,
 } from './schemas.ts';
+import { importers, owners, rule, viewers } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 const mebibyte = 1024 * 1024;
 /** Chains and CA bundles. */
 const certificates = { bodyLimit: mebibyte };
-/** One in PKCS#8, DER, in the clear: only who administers the server opens the socket. */
+/** One in PKCS#8, DER, in the clear: over the socket, or over TLS. */
 const privateKeys = { bodyLimit: 16 * 1024 };
 /** Provisioning names the limit of an entry; a little beyond it, so that it can. */
 const entries = { bodyLimit: 2 * mebibyte };
@@ -44,7 +45,11 @@ export function fileRoutes(api: Api, p: Provisioning): void {
 
   api.put(
     '/accounts/:account/files/:entry',
-    { ...entries, schema: { params: EntryPath, body: FileBody, response: { 200: AccountSchema } } },
+    {
+      ...rule('setFile', owners),
+      ...entries,
+      schema: { params: EntryPath, body: FileBody, response: { 200: AccountSchema } },
+    },
     async ({ params, body }) => {
       const account = await named(params.account);
       await setAccountFile(p, account, params.entry, body);
@@ -55,6 +60,7 @@ export function fileRoutes(api: Api, p: Provisioning): void {
   api.post(
     '/accounts/:account/fleet-root-cas',
     {
+      ...rule('registerFleetRootCa', owners),
       ...certificates,
       schema: {
         params: AccountPath,
@@ -72,7 +78,11 @@ export function fileRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/fleet-root-cas/:ca/intermediates',
-    { ...certificates, schema: { params: FleetRootCaPath, body: FileBody, response: { 200: FleetRootCaSchema } } },
+    {
+      ...rule('addIntermediates', owners),
+      ...certificates,
+      schema: { params: FleetRootCaPath, body: FileBody, response: { 200: FleetRootCaSchema } },
+    },
     async ({ params, body }) => {
       const account = await named(params.account);
       const { ca } = await addIntermediate(registry, account, params.ca, body, { now: p.clock() });
@@ -82,14 +92,18 @@ export function fileRoutes(api: Api, p: Provisioning): void {
 
   const distrusted = { schema: { params: AccountPath, body: FileBody, response: { 200: DistrustedKeySchema } } };
 
-  api.post('/accounts/:account/distrusted-keys', { ...certificates, ...distrusted }, async ({ params, body }) => ({
-    public_key_sha256: await distrustKey(p, await named(params.account), body),
-    waiting: false,
-  }));
+  api.post(
+    '/accounts/:account/distrusted-keys',
+    { ...rule('distrustKey', owners), ...certificates, ...distrusted },
+    async ({ params, body }) => ({
+      public_key_sha256: await distrustKey(p, await named(params.account), body),
+      waiting: false,
+    }),
+  );
 
   api.post(
     '/accounts/:account/distrusted-keys/remove',
-    { ...certificates, ...distrusted },
+    { ...rule('trustKey', owners), ...certificates, ...distrusted },
     async ({ params, body }) => {
       const account = await named(params.account);
       const public_key_sha256 = await trust(registry, account, body);
@@ -100,7 +114,11 @@ export function fileRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/gateway-cas/standby/import',
-    { ...privateKeys, schema: { params: AccountPath, body: FileBody, response: { 200: AccountSchema } } },
+    {
+      ...rule('importStandbyGatewayCaKey', owners),
+      ...privateKeys,
+      schema: { params: AccountPath, body: FileBody, response: { 200: AccountSchema } },
+    },
     async ({ params, body }) => {
       using privateKey = new Secret(body);
       const account = await named(params.account);
@@ -111,13 +129,21 @@ export function fileRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/allow-list',
-    { ...allowLists, schema: { params: AccountPath, body: FileBody, response: { 200: ImportedSchema } } },
+    {
+      ...rule('importAllowList', importers),
+      ...allowLists,
+      schema: { params: AccountPath, body: FileBody, response: { 200: ImportedSchema } },
+    },
     async ({ params, body }) => importAllowListFile(registry, await named(params.account), body),
   );
 
   api.post(
     '/accounts/:account/explain',
-    { ...certificates, schema: { params: AccountPath, body: FileBody, response: { 200: ExplanationSchema } } },
+    {
+      ...rule('explain', viewers),
+      ...certificates,
+      schema: { params: AccountPath, body: FileBody, response: { 200: ExplanationSchema } },
+    },
     async ({ params, body }) => {
       const trusted = await loadAccountTrust(p, await named(params.account));
       return explain(registry.read, trusted, readCertificates(body, 'The chain'), p.clock());

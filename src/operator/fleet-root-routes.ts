@@ -9,6 +9,7 @@ import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount, namedFleetRootCa } from './named.ts';
 import { exportedKeyJson, fleetRootCaJson, fleetRootCasJson } from './representations.ts';
 import { AccountPath, FleetRootCaPath, FleetRootCaSchema, NewSuccessor } from './schemas.ts';
+import { owners, readers, rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 const stateAfter = { activate: 'active', close: 'closed', disable: 'disabled' } as const;
@@ -20,28 +21,42 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
 
   api.get(
     '/accounts/:account/fleet-root-cas',
-    { schema: { params: AccountPath, response: { 200: Type.Array(FleetRootCaSchema) } } },
+    {
+      ...rule('listFleetRootCas', readers),
+      schema: { params: AccountPath, response: { 200: Type.Array(FleetRootCaSchema) } },
+    },
     async ({ params }) => fleetRootCasJson(p, await namedAccount(registry.read, params.account)),
   );
 
   const one = { schema: { params: FleetRootCaPath, response } };
 
-  api.get('/accounts/:account/fleet-root-cas/:ca', one, async ({ params }) => {
-    const account = await namedAccount(registry.read, params.account);
-    return fleetRootCaJson(p, account, await namedFleetRootCa(p, account, params.ca));
-  });
+  api.get(
+    '/accounts/:account/fleet-root-cas/:ca',
+    { ...rule('getFleetRootCa', readers), ...one },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      return fleetRootCaJson(p, account, await namedFleetRootCa(p, account, params.ca));
+    },
+  );
 
   for (const action of ['activate', 'close', 'disable'] as const) {
-    api.post(`/accounts/:account/fleet-root-cas/:ca/${action}`, one, async ({ params }) => {
-      const account = await namedAccount(registry.read, params.account);
-      const ca = await namedFleetRootCa(p, account, params.ca);
-      return fleetRootCaJson(p, account, await setFleetRootState(p, account, ca, stateAfter[action]));
-    });
+    api.post(
+      `/accounts/:account/fleet-root-cas/:ca/${action}`,
+      { ...rule(`${action}FleetRootCa`, owners), ...one },
+      async ({ params }) => {
+        const account = await namedAccount(registry.read, params.account);
+        const ca = await namedFleetRootCa(p, account, params.ca);
+        return fleetRootCaJson(p, account, await setFleetRootState(p, account, ca, stateAfter[action]));
+      },
+    );
   }
 
   api.post(
     '/accounts/:account/fleet-root-cas/:ca/export',
-    { schema: { params: FleetRootCaPath, body: NewPassphrase, response: { 200: ExportedKeySchema } } },
+    {
+      ...rule('exportFleetRootCaKey', owners),
+      schema: { params: FleetRootCaPath, body: NewPassphrase, response: { 200: ExportedKeySchema } },
+    },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
       const ca = await namedFleetRootCa(p, account, params.ca);
@@ -52,7 +67,7 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/fleet-root-cas/:ca/successor',
-    { schema: { params: FleetRootCaPath, body: NewSuccessor, response } },
+    { ...rule('setFleetRootCaSuccessor', owners), schema: { params: FleetRootCaPath, body: NewSuccessor, response } },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
       const from = await namedFleetRootCa(p, account, params.ca);

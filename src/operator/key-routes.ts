@@ -18,13 +18,17 @@ import {
   NewCheck,
   NewPlace,
 } from './key-schemas.ts';
+import { rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 /** Adds the routes of keys. */
 export function keyRoutes(api: Api, { registry, issuer }: Provisioning): void {
   api.get(
     '/custody/keys',
-    { schema: { querystring: KeyQuery, response: { 200: Type.Array(KeySchema) } } },
+    {
+      ...rule('listKeys', 'administrator'),
+      schema: { querystring: KeyQuery, response: { 200: Type.Array(KeySchema) } },
+    },
     async ({ query: { custodian, account } }) => {
       const all = await listKeys(registry.read);
       if (custodian !== undefined) requireKnown(custodian, issuer.keys.custodians, all);
@@ -38,7 +42,7 @@ export function keyRoutes(api: Api, { registry, issuer }: Provisioning): void {
 
   api.get(
     '/custody/keys/:key',
-    { schema: { params: KeyPath, response: { 200: KeyDetailsSchema } } },
+    { ...rule('getKey', 'administrator'), schema: { params: KeyPath, response: { 200: KeyDetailsSchema } } },
     async ({ params }) => {
       const key = await namedKey(registry.read, params.key);
       const events = await keyEvents(registry.read, key.id);
@@ -51,7 +55,7 @@ export function keyRoutes(api: Api, { registry, issuer }: Provisioning): void {
 
   api.post(
     '/custody/check',
-    { schema: { body: NewCheck, response: { 200: CustodyCheckSchema } } },
+    { ...rule('checkCustody', 'administrator'), schema: { body: NewCheck, response: { 200: CustodyCheckSchema } } },
     async ({ body }) => {
       const rows =
         body.key === undefined
@@ -69,7 +73,10 @@ export function keyRoutes(api: Api, { registry, issuer }: Provisioning): void {
 
   api.post(
     '/custody/keys/:key/move',
-    { schema: { params: KeyPath, body: NewPlace, response: { 200: MovedKeySchema } } },
+    {
+      ...rule('moveKey', 'administrator'),
+      schema: { params: KeyPath, body: NewPlace, response: { 200: MovedKeySchema } },
+    },
     async ({ params, body: { to, exportable = false } }) => {
       const key = await namedKey(registry.read, params.key);
       await issuer.keys.move(key, to, { exportable });

@@ -13,10 +13,13 @@ import type { Account, FleetRootCa } from '../registry/tables.ts';
 /** The account of this name or UUID. Throws `not_found`. */
 export async function namedAccount(db: Db, ref: string): Promise<Account> {
   const account = await accountByRef(db, ref);
-  if (!account) {
-    throw new Problem('not_found', `There is no account ${JSON.stringify(ref)}.`, '`account list` shows the accounts.');
-  }
+  if (!account) throw noSuchAccount(ref);
   return account;
+}
+
+/** What is told of an account that is not there, or that whoever asks has no role in. */
+export function noSuchAccount(ref: string): Problem {
+  return new Problem('not_found', `There is no account ${JSON.stringify(ref)}.`, '`account list` shows the accounts.');
 }
 
 /**

@@ -6,13 +6,14 @@ import type { Provisioning } from '../provisioning/provisioning.ts';
 import { namedAccount } from './named.ts';
 import { trustSetJson } from './owner-trust-json.ts';
 import { AccountPath, ChangesSchema, SignedSet, TrustSetSchema } from './schemas.ts';
+import { owners, readers, rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 /** Adds the routes of signed sets. */
 export function trustSetRoutes(api: Api, p: Provisioning): void {
   api.get(
     '/accounts/:account/trust-sets/next',
-    { schema: { params: AccountPath, response: { 200: ChangesSchema } } },
+    { ...rule('getNextTrustSet', readers), schema: { params: AccountPath, response: { 200: ChangesSchema } } },
     async ({ params }) => {
       const account = await namedAccount(p.registry.read, params.account);
       const { number, document, differences } = await drawChanges(p, account);
@@ -27,7 +28,10 @@ export function trustSetRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/trust-sets',
-    { schema: { params: AccountPath, body: SignedSet, response: { 200: TrustSetSchema } } },
+    {
+      ...rule('acceptTrustSet', owners),
+      schema: { params: AccountPath, body: SignedSet, response: { 200: TrustSetSchema } },
+    },
     async ({ params, body }) => {
       const account = await namedAccount(p.registry.read, params.account);
       await applySet(p, account, Buffer.from(body.document, 'base64'), Buffer.from(body.signature, 'base64'));

@@ -8,6 +8,7 @@ import { readDuration } from './inputs.ts';
 import { namedAccount } from './named.ts';
 import { upstreamJson } from './representations.ts';
 import { AccountPath, NewUpstream, UpstreamPreset, UpstreamQuery, UpstreamSchema } from './schemas.ts';
+import { owners, readers, rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 /** Adds the routes of back ends. */
@@ -16,14 +17,18 @@ export function upstreamRoutes(api: Api, p: Provisioning): void {
   const response = { 200: UpstreamSchema };
   const list = { 200: Type.Array(UpstreamSchema) };
 
-  api.get('/accounts/:account/upstreams', { schema: { params: AccountPath, response: list } }, async ({ params }) => {
-    const account = await namedAccount(registry.read, params.account);
-    return (await upstreamsOf(registry.read, account.id)).map(upstreamJson);
-  });
+  api.get(
+    '/accounts/:account/upstreams',
+    { ...rule('listUpstreams', readers), schema: { params: AccountPath, response: list } },
+    async ({ params }) => {
+      const account = await namedAccount(registry.read, params.account);
+      return (await upstreamsOf(registry.read, account.id)).map(upstreamJson);
+    },
+  );
 
   api.put(
     '/accounts/:account/upstreams',
-    { schema: { params: AccountPath, body: NewUpstream, response } },
+    { ...rule('setUpstream', owners), schema: { params: AccountPath, body: NewUpstream, response } },
     async (request) => {
       const account = await namedAccount(registry.read, request.params.account);
       const { timeout, ...upstream } = request.body;
@@ -38,7 +43,7 @@ export function upstreamRoutes(api: Api, p: Provisioning): void {
 
   api.delete(
     '/accounts/:account/upstreams',
-    { schema: { params: AccountPath, querystring: UpstreamQuery, response } },
+    { ...rule('removeUpstream', owners), schema: { params: AccountPath, querystring: UpstreamQuery, response } },
     async ({ params, query }) => {
       const account = await namedAccount(registry.read, params.account);
       return upstreamJson(await registry.write('removeUpstream', { account_id: account.id, prefix: query.prefix }));
@@ -47,7 +52,7 @@ export function upstreamRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/upstreams/preset',
-    { schema: { params: AccountPath, body: UpstreamPreset, response: list } },
+    { ...rule('setUpstreamPreset', owners), schema: { params: AccountPath, body: UpstreamPreset, response: list } },
     async ({ params, body }) => {
       const account = await namedAccount(registry.read, params.account);
       return (await presetUpstreams(p, account, body.base)).map(upstreamJson);

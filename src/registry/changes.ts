@@ -13,6 +13,7 @@ export type Change =
 /** Who is told. Listeners run one after the other, on the main thread, before the write's promise resolves. */
 export class Changes {
   readonly #listeners = new Set<(change: Change) => void>();
+  readonly #followers = new Set<() => void>();
 
   /** Has `listener` told of every change from now on. Returns the function that ends this. */
   listen(listener: (change: Change) => void): () => void {
@@ -34,5 +35,16 @@ export class Changes {
       }
     }
     if (errors.length > 0) throw new AggregateError(errors, `A listener failed at a change of kind ${change.kind}.`);
+  }
+
+  /** Has `follower` called, after the commit, whenever there are new events to read. Returns the function that ends this. */
+  follow(follower: () => void): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
+  }
+
+  /** Calls every follower; none of them may throw. */
+  tellOfEvents(): void {
+    for (const follower of this.#followers) follower();
   }
 }

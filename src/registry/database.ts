@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type CompiledQuery, type DialectAdapter, Kysely } from 'kysely';
 import { Problem } from '../problem.ts';
+import type { Actor } from './acting.ts';
 import type { Change } from './changes.ts';
+import type { AuditNote, NewEvent } from './notes.ts';
 import { SqliteDialect } from './sqlite-dialect.ts';
 import type { Tables } from './tables.ts';
 
@@ -17,8 +19,14 @@ export interface Tx {
   readonly db: Db;
   /** When the write was asked for, in milliseconds since 1970, by the clock that the registry was opened with. */
   readonly now: number;
+  /** Who asked for the write. */
+  readonly by: Actor;
   /** To be told to the listeners after the commit, and never if this write fails. */
   changed(change: Change): void;
+  /** Has an entry written into the audit log, in this transaction. */
+  audit(note: AuditNote): void;
+  /** Has an event kept and told to whoever follows, in this transaction. */
+  event(event: NewEvent): void;
   /** Says that what this write takes away is a secret: when it is answered, no file of the database holds it any more. */
   purge(): void;
 }

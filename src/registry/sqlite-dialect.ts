@@ -142,4 +142,9 @@ export class SqliteDialect implements Dialect {
 }
 
 /** The migrations' words for SQLite. STRICT tables refuse a value of another type instead of keeping it. */
-export const sqliteTypes: ColumnTypes = { bytes: 'blob', instant: 'integer', tableEnd: sql`strict` };
+export const sqliteTypes: ColumnTypes = {
+  bytes: 'blob',
+  instant: 'integer',
+  counter: { type: 'integer', build: (column) => column.primaryKey().autoIncrement() },
+  tableEnd: sql`strict`,
+};

@@ -1,6 +1,9 @@
 // The registry's tables as types: one interface a table, instants in milliseconds since 1970, flags as 0 or 1.
 
 import type { Selectable } from 'kysely';
+import type { AuditTables } from './audit-tables.ts';
+import type { EventTables } from './event-tables.ts';
+import type { OperatorTables } from './operator-tables.ts';
 
 export type AccountKind = 'test' | 'production';
 export type AdmissionPolicy = 'automatic' | 'approval' | 'allow-list';
@@ -316,7 +319,7 @@ export interface MigrationsTable {
   applied_at: number;
 }
 
-export interface Tables {
+export interface Tables extends AuditTables, OperatorTables, EventTables {
   migrations: MigrationsTable;
   server: ServerTable;
   accounts: AccountsTable;

@@ -3,10 +3,13 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Problem, type ProblemCode } from '../problem.ts';
+import type { Actor } from './acting.ts';
 import type { Change } from './changes.ts';
 import { asProblem, type Db, isStorageFailure, openForWriting, overSqlite, type Tx } from './database.ts';
 import { migrate } from './migrate.ts';
+import type { AuditNote, NewEvent } from './notes.ts';
 import { sqliteTypes } from './sqlite-dialect.ts';
+import { insertAuditEntries, insertEvents } from './writer-notes.ts';
 import { writes } from './writes.ts';
 
 /** A write as it is asked for. */
@@ -14,6 +17,7 @@ export interface Request {
   name: keyof typeof writes;
   args: unknown;
   now: number;
+  by: Actor;
 }
 
 /** A Problem loses its class between threads, so its parts travel. */
@@ -31,7 +35,7 @@ export type Outcome = { value: unknown } | Failure;
 export type Message =
   | { kind: 'open' }
   | { kind: 'refused'; failure: Failure }
-  | { kind: 'committed'; outcomes: Outcome[]; changes: Change[] };
+  | { kind: 'committed'; outcomes: Outcome[]; changes: Change[]; events: boolean };
 
 /** What the thread is started with. */
 export interface Start {
@@ -54,6 +58,8 @@ class WriterThread {
   readonly #release: StatementSync;
   #closing = false;
   #purging = false;
+  /** Whether the transaction at hand keeps events. */
+  #events = false;
 
   constructor(port: MessagePort, database: DatabaseSync) {
     this.#port = port;
@@ -98,34 +104,43 @@ class WriterThread {
   }
 
   /** Runs the requests one after the other. Where the disk fails, none of them has happened and each is told so. */
-  async #transact(requests: Request[]): Promise<{ outcomes: Outcome[]; changes: Change[] }> {
+  async #transact(requests: Request[]): Promise<Omit<Extract<Message, { kind: 'committed' }>, 'kind'>> {
     const outcomes: Outcome[] = [];
     const changes: Change[] = [];
     try {
+      this.#events = false;
       this.#begin.run();
       for (const request of requests) outcomes.push(await this.#answer(request, changes));
       this.#commit.run();
       if (this.#purging) this.#purge();
-      return { outcomes, changes };
+      return { outcomes, changes, events: this.#events };
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
-      return { outcomes: requests.map(() => failed(error)), changes: [] };
+      return { outcomes: requests.map(() => failed(error)), changes: [], events: false };
     }
   }
 
   /** One request within its savepoint: one that throws undoes only its own. Throws when the whole transaction is lost. */
-  async #answer({ name, args, now }: Request, changes: Change[]): Promise<Outcome> {
+  async #answer({ name, args, now, by }: Request, changes: Change[]): Promise<Outcome> {
     const before = changes.length;
+    const notes: AuditNote[] = [];
+    const events: NewEvent[] = [];
     this.#save.run();
     try {
       const write = writes[name] as (tx: Tx, args: unknown) => Promise<unknown>;
       const tx: Tx = {
         db: this.#db,
         now,
+        by,
         changed: (change) => void changes.push(change),
+        audit: (note) => void notes.push(note),
+        event: (event) => void events.push(event),
         purge: () => void (this.#purging = true),
       };
       const value = await write(tx, args);
+      await insertAuditEntries(tx, by, notes);
+      await insertEvents(tx, events);
+      this.#events ||= events.length > 0;
       this.#release.run();
       return { value };
     } catch (error) {

@@ -3,6 +3,7 @@
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../problem.ts';
+import { presentActor } from './acting.ts';
 import { Changes } from './changes.ts';
 import { type Db, lockDirectory, openForReading, overSqlite } from './database.ts';
 import type { Failure, Message, Request, Start } from './writer-thread.ts';
@@ -20,7 +21,7 @@ export interface Registry extends AsyncDisposable {
   /** What has been done since the start: writes that were answered, and the commits that it took. */
   readonly counted: { readonly writes: number; readonly commits: number };
   /**
-   * Runs a function of `writes` in the writer thread, together with all that waits there, in one transaction. Resolves
+   * Runs a function of `writes` in the writer thread, as asked for by who acts (acting.ts), together with all that waits there, in one transaction. Resolves
    * when that is on the disk and every listener of `changes` has been told. Rejects with what the function threw (then
    * nothing of it is left), or with Problem `unavailable` where the disk failed, the writer died or all is closed.
    */
@@ -107,7 +108,12 @@ class SqliteRegistry implements Registry {
     if (this.#state !== 'open') return Promise.reject(unavailable());
     const pending = Promise.withResolvers<unknown>();
     try {
-      this.#worker.postMessage({ name, args: withOwnBytes(args), now: this.#clock() } satisfies Request);
+      this.#worker.postMessage({
+        name,
+        args: withOwnBytes(args),
+        now: this.#clock(),
+        by: presentActor(),
+      } satisfies Request);
       this.#pending.push(pending);
     } catch (error) {
       pending.reject(error);
@@ -126,12 +132,13 @@ class SqliteRegistry implements Registry {
     await this.#held.disposeAsync();
   }
 
-  #answered({ outcomes, changes }: Extract<Message, { kind: 'committed' }>): void {
+  #answered({ outcomes, changes, events }: Extract<Message, { kind: 'committed' }>): void {
     this.counted.commits += 1;
     this.counted.writes += outcomes.length;
     const answered = this.#pending.splice(0, outcomes.length);
     try {
       for (const change of changes) this.changes.tell(change);
+      if (events) this.changes.tellOfEvents();
     } catch (error) {
       this.#fail(error as Error);
     }

@@ -297,6 +297,7 @@ type Registered = (context: Db | Tx, ...args: unknown[]) => Promise<unknown>;
 
 /** Files that hold the registry up and know no account. */
 const foundation = [
+  'acting',
   'changes',
   'column-types',
   'database',
@@ -304,6 +305,7 @@ const foundation = [
   'sqlite-dialect',
   'tables',
   'writer',
+  'writer-notes',
   'writer-thread',
   'writes',
 ];

@@ -160,13 +160,16 @@ test('every code of the table has a status and a sentence', () => {
   }
 });
 
-test('on TCP there is the health, on loopback alone, and nothing else', async () => {
+test('on TCP there is the health for anyone, and everything else for those with a login', async () => {
   await using server = await Fleetroot.start();
   const base = `http://127.0.0.1:${server.server.operatorPort}`;
   assert.deepEqual(await (await fetch(`${base}/healthz`)).json(), { status: 'ok' });
   assert.deepEqual(await (await fetch(`${base}/readyz`)).json(), { status: 'ready' });
-  for (const path of ['/api/v1/accounts', '/', '/metrics']) {
+  for (const [path, status, code] of [
+    ['/api/v1/accounts', 401, 'unauthenticated'],
+    ['/', 404, 'not_found'],
+  ] as const) {
     const response = await fetch(base + path);
-    assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [404, 'not_found'], path);
+    assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [status, code], path);
   }
 });

@@ -23,7 +23,11 @@ test('a fault of our own is told by an ID that is in the log, and by nothing of 
   const logged: Record<string, unknown>[] = [];
   const log = pino({ base: null }, { write: (line) => void logged.push(JSON.parse(line)) });
   const listening = { socketPath: desk.file('operator.sock'), port: 0, provisioning: broken, custody, log };
-  await using _operator = await startOperator({ ...listening, ready: async () => ({ serving: true, faults: [] }) });
+  await using _operator = await startOperator({
+    ...listening,
+    authenticate: async () => null,
+    ready: async () => ({ serving: true, faults: [] }),
+  });
   const { status, text, json } = await operatorCall(desk.path, 'GET', '/accounts');
   assert.deepEqual([status, json.code, json.detail], [500, 'internal_error', 'The server failed.']);
   assert.doesNotMatch(text, /fire|sda1|Error|\.ts/);
@@ -41,7 +45,11 @@ test('a server that does not serve devices yet is not ready, and says so', async
     custody,
     log: pino({ enabled: false }),
   };
-  await using operator = await startOperator({ ...listening, ready: async () => ({ serving: false, faults: [] }) });
+  await using operator = await startOperator({
+    ...listening,
+    authenticate: async () => null,
+    ready: async () => ({ serving: false, faults: [] }),
+  });
   const response = await fetch(`http://127.0.0.1:${operator.port}/readyz`);
   assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [503, 'unavailable']);
   assert.equal((await fetch(`http://127.0.0.1:${operator.port}/healthz`)).status, 200);

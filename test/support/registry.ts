@@ -4,9 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
-import { type CompiledQuery, Kysely } from 'kysely';
+import { type CompiledQuery, type Insertable, Kysely } from 'kysely';
+import { theServer } from '../../src/registry/acting.ts';
 import type { Change } from '../../src/registry/changes.ts';
 import { type Db, openForWriting, type Tx } from '../../src/registry/database.ts';
+import type { AuditNote, NewEvent } from '../../src/registry/notes.ts';
 import { migrate } from '../../src/registry/migrate.ts';
 import { SqliteDialect, sqliteTypes } from '../../src/registry/sqlite-dialect.ts';
 import type { Tables } from '../../src/registry/tables.ts';
@@ -67,10 +69,26 @@ function sqliteHome(): Home {
   };
 }
 
-/** A transaction as the writer gives it, that keeps the changes it is told. */
-export function transactionOn(db: Db, now = 1_800_000_000_000): Tx & { changes: Change[] } {
+/** A transaction as the writer gives it, that keeps the changes, audit notes and events it is told. */
+export function transactionOn(
+  db: Db,
+  now = 1_800_000_000_000,
+): Tx & { changes: Change[]; notes: AuditNote[]; events: NewEvent[] } {
   const changes: Change[] = [];
-  return { db, now, changes, changed: (change) => void changes.push(change), purge: () => {} };
+  const notes: AuditNote[] = [];
+  const events: NewEvent[] = [];
+  return {
+    db,
+    now,
+    by: theServer,
+    changes,
+    notes,
+    events,
+    changed: (change) => void changes.push(change),
+    audit: (note) => void notes.push(note),
+    event: (event) => void events.push(event),
+    purge: () => {},
+  };
 }
 
 /** What a test account is made of when nothing about it matters. */
@@ -314,7 +332,23 @@ export function rowsOf(mark: string) {
         certificates: '',
       },
     ],
-  } satisfies { [Table in Exclude<keyof Tables, 'server' | 'migrations'>]: Tables[Table][] };
+    audit_entries: [
+      {
+        account_id,
+        at: 1,
+        action: 'device.revoke',
+        actor_kind: 'operator',
+        actor_id: `${mark}-operator`,
+        object_kind: 'device',
+        object_id: device_uuid,
+        result: 'done',
+        body: `{"mark":"${mark}"}`,
+        number: null,
+        hash: null,
+      },
+    ],
+    events: [{ account_id, at: 1, type: 'device.added', data: `{"mark":"${mark}"}` }],
+  } satisfies { [Table in Exclude<keyof Tables, 'server' | 'migrations'>]: Insertable<Tables[Table]>[] };
 }
 
 export type Rows = ReturnType<typeof rowsOf>;

@@ -78,8 +78,9 @@ export function readSource(file: string, text: string): SourceFile {
     TSEnumDeclaration() {
       source.enums++;
     },
-    TSModuleDeclaration() {
-      source.namespaces++;
+    TSModuleDeclaration({ declare }) {
+      // `declare module 'fastify' { … }` adds to the types of a package, and is stripped.
+      if (!declare) source.namespaces++;
     },
     TSParameterProperty() {
       source.parameterProperties++;

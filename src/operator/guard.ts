@@ -1,0 +1,42 @@
+// The guard before every route: who calls, may they, and whom a write is then recorded as made by.
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Problem } from '../problem.ts';
+import { actAs } from '../registry/acting.ts';
+import { accountByRef } from '../registry/accounts.ts';
+import type { Db } from '../registry/database.ts';
+import type { Registry } from '../registry/writer.ts';
+import { noSuchAccount } from './named.ts';
+import { actorOf, type Principal } from './principal.ts';
+
+/** Finds out who calls; null for nobody. Throws Problem `unauthenticated` for a login that does not count any more. */
+export type Authenticate = (request: FastifyRequest) => Promise<Principal | null>;
+
+/** Has every route of `app`, each with its rule (rule.ts), called only by those who may. */
+export function guard(app: FastifyInstance, registry: Pick<Registry, 'read'>, authenticate: Authenticate): void {
+  app.decorateRequest('principal', null);
+  // Before the body is read: who may not call is told so, and not what else is wrong.
+  app.addHook('onRequest', async (request) => {
+    const { access } = request.routeOptions.config;
+    // A path that is none: nothing is there to be guarded.
+    if (access === undefined) return;
+    request.principal = await authenticate(request);
+    if (access === 'anyone') return;
+    if (request.principal === null) throw new Problem('unauthenticated');
+    await requireAccess(registry.read, request, request.principal);
+  });
+  app.addHook('preHandler', (request, _reply, done) => actAs(actorOf(request), done));
+}
+
+async function requireAccess(db: Db, request: FastifyRequest, principal: Principal): Promise<void> {
+  const { access } = request.routeOptions.config;
+  if (principal.administrator || access === 'signed-in') return;
+  if (access === 'metrics' && principal.metrics) return;
+  const { account: ref } = request.params as { account?: string };
+  if (ref === undefined) throw new Problem('forbidden');
+  // An account that one has no role in is as one that is not there.
+  const account = await accountByRef(db, ref);
+  const role = account && principal.roles.get(account.id);
+  if (role === undefined) throw noSuchAccount(ref);
+  if (typeof access === 'string' || !access?.includes(role)) throw new Problem('forbidden');
+}

@@ -1,0 +1,42 @@
+// What the writer adds to a write, in its transaction: the audit log's entries and the events that it noted.
+
+import type { Insertable } from 'kysely';
+import type { Actor } from './acting.ts';
+import type { AuditEntriesTable } from './audit-tables.ts';
+import type { Tx } from './database.ts';
+import type { EventsTable } from './event-tables.ts';
+import type { AuditNote, NewEvent } from './notes.ts';
+
+/** Adds the entries of one write. They have no number yet: that is given in the order in which they are found committed. */
+export async function insertAuditEntries(
+  tx: Pick<Tx, 'db' | 'now'>,
+  by: Actor,
+  notes: readonly AuditNote[],
+): Promise<void> {
+  const rows = notes.map(({ action, account_id, object, before = null, after = null, result = 'done' }) => {
+    const body = { at: new Date(tx.now).toISOString(), action, account: account_id, by, object, before, after, result };
+    return {
+      account_id,
+      at: tx.now,
+      action,
+      actor_kind: by.kind,
+      actor_id: by.id,
+      object_kind: object.kind,
+      object_id: object.id,
+      result,
+      body: JSON.stringify(body),
+      number: null,
+      hash: null,
+    } satisfies Insertable<AuditEntriesTable>;
+  });
+  if (rows.length > 0) await tx.db.insertInto('audit_entries').values(rows).execute();
+}
+
+/** Keeps the events of one write, in its transaction. */
+export async function insertEvents(tx: Pick<Tx, 'db' | 'now'>, events: readonly NewEvent[]): Promise<void> {
+  const rows = events.map(
+    ({ type, account_id, data }) =>
+      ({ type, account_id, at: tx.now, data: JSON.stringify(data) }) satisfies Insertable<EventsTable>,
+  );
+  if (rows.length > 0) await tx.db.insertInto('events').values(rows).execute();
+}
