@@ -4,6 +4,14 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
+import { type AuditSettings, auditSettings, readAudit } from './config/audit.ts';
+import {
+  type EventSettings,
+  notificationSettings,
+  type OutboundSettings,
+  readNotification,
+} from './config/notification.ts';
+import { type OidcSettings, oidcSettings, readOidc } from './config/oidc.ts';
 import { type Pkcs11Settings, pkcs11Settings, readPkcs11 } from './config/pkcs11.ts';
 import { readVault, type VaultSettings, vaultSettings } from './config/vault.ts';
 import { Problem } from './problem.ts';
@@ -36,7 +44,20 @@ export interface Config {
     /** How many connections may be open that have not finished their handshake. */
     readonly maxUnauthenticated: number;
   };
-  readonly operator: { readonly port: number };
+  readonly operator: {
+    /** The address listened on. Plain HTTP is spoken on loopback alone. */
+    readonly address: string;
+    readonly port: number;
+    /** Names and addresses by which operators reach the server, beside its own. */
+    readonly hosts: readonly string[];
+    /** The certificate given, with its chain, and its key: PEM files' absolute paths; null where the server makes its own. */
+    readonly certificate: { readonly file: string; readonly keyFile: string } | null;
+    /** Where operators reach the server: scheme, host and port; null where it is not said. */
+    readonly publicUrl: string | null;
+    /** How long a session may be idle, and how long it lives at the most, in milliseconds. */
+    readonly sessionIdle: number;
+    readonly sessionLifetime: number;
+  };
   readonly custody: {
     /** Where the master key is; null for `master.key` in the data directory. */
     readonly masterKey: MasterKeyPlace | null;
@@ -51,6 +72,8 @@ export interface Config {
   readonly vault: VaultSettings | null;
   /** The custodian `pkcs11`; null where none is configured. */
   readonly pkcs11: Pkcs11Settings | null;
+  /** The identity provider; null where none is configured. */
+  readonly oidc: OidcSettings | null;
   readonly trust: {
     /** Another node's owner-trust.json, for what this node does not know yet of accounts whose owner signs; or null. */
     readonly ownerFile: string | null;
@@ -58,6 +81,15 @@ export interface Config {
   readonly refusals: {
     /** How many refusals are kept for each account. */
     readonly kept: number;
+  };
+  readonly audit: AuditSettings;
+  readonly events: EventSettings;
+  readonly outbound: OutboundSettings;
+  readonly metrics: {
+    /** Who may read the metrics without a login. */
+    readonly open: 'loopback' | 'nobody' | 'anyone';
+    /** How many accounts have series of their own: those with the most devices. */
+    readonly accounts: number;
   };
   readonly log: { readonly level: string };
 }
@@ -122,6 +154,25 @@ const ports: Parse = (value) => {
   return all.map((one) => port(typeof one === 'string' ? one.trim() : one));
 };
 
+const hosts: Parse = (value) => {
+  const all = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [];
+  if (all.length === 0) throw new Error('is to be at least one host');
+  return all.map((one) => {
+    const host = String(text(one)).trim();
+    return isIP(host) ? host : domain(host);
+  });
+};
+
+/** Scheme, host and port alone (RFC 6454 §4): passkeys are bound to it, and cookies to its host. */
+const origin: Parse = (value) => {
+  const url = URL.parse(String(text(value)));
+  const loopback = url?.hostname === 'localhost';
+  if (url && (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)) && url.href === `${url.origin}/`) {
+    return url.origin;
+  }
+  throw new Error('is to be an https URL of a host and maybe a port, or http://localhost with a port');
+};
+
 const milliseconds: Parse = (value) => {
   const time = typeof value === 'string' ? parseDuration(value) : null;
   if (time !== null && time <= longestTimeout) return time;
@@ -148,7 +199,14 @@ const settings = {
   'gateway.request_timeout': [milliseconds, 60_000],
   'gateway.idle_timeout': [milliseconds, 60_000],
   'gateway.max_unauthenticated': [wholeNumber(1, 1_000_000), 4096],
+  'operator.address': [address, '127.0.0.1'],
   'operator.port': [port, 8080],
+  'operator.hosts': [hosts, []],
+  'operator.certificate_file': [text, null],
+  'operator.key_file': [text, null],
+  'operator.public_url': [origin, null],
+  'operator.session_idle': [milliseconds, 30 * 60_000],
+  'operator.session_lifetime': [milliseconds, 12 * 60 * 60_000],
   'custody.default': [oneOf(...custodianNames), 'software'],
   'custody.timeout': [milliseconds, 5_000],
   'custody.master_key_file': [text, null],
@@ -165,8 +223,13 @@ const settings = {
   'custody.next_passphrase_credential': [credential, null],
   ...vaultSettings,
   ...pkcs11Settings,
+  ...oidcSettings,
   'trust.owner_file': [text, null],
   'refusals.kept': [wholeNumber(10, 1_000_000), 1000],
+  ...auditSettings,
+  ...notificationSettings,
+  'metrics.open': [oneOf('loopback', 'nobody', 'anyone'), 'loopback'],
+  'metrics.accounts': [wholeNumber(0, 10_000), 100],
   'log.level': [oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'],
 } as const satisfies Record<string, readonly [Parse, unknown]>;
 
@@ -239,7 +302,15 @@ export function loadConfig({
       idleTimeout: read('gateway.idle_timeout'),
       maxUnauthenticated: read('gateway.max_unauthenticated'),
     },
-    operator: { port: read('operator.port') },
+    operator: {
+      address: read('operator.address'),
+      port: read('operator.port'),
+      hosts: read('operator.hosts'),
+      certificate: operatorCertificate(read, faults),
+      publicUrl: read('operator.public_url'),
+      sessionIdle: read('operator.session_idle'),
+      sessionLifetime: read('operator.session_lifetime'),
+    },
     custody: {
       default: read('custody.default'),
       timeout: read('custody.timeout'),
@@ -248,8 +319,12 @@ export function loadConfig({
     },
     vault: readVault(read, faults),
     pkcs11: readPkcs11(read, faults),
+    oidc: readOidc(read, faults),
     trust: { ownerFile: read('trust.owner_file') },
     refusals: { kept: read('refusals.kept') },
+    audit: readAudit(read),
+    ...readNotification(read),
+    metrics: { open: read('metrics.open'), accounts: read('metrics.accounts') },
     log: { level: read('log.level') },
   } as Config;
 
@@ -282,6 +357,14 @@ function masterKeyPlace(
   }
   if (given.length > 1) faults.push(`${given.map(({ setting }) => setting).join(' and ')} are given: keep one`);
   return given[0] ?? null;
+}
+
+function operatorCertificate(read: (key: SettingKey) => unknown, faults: string[]): Config['operator']['certificate'] {
+  const file = read('operator.certificate_file') as string | null;
+  const keyFile = read('operator.key_file') as string | null;
+  if (file !== null && keyFile !== null) return { file: resolve(file), keyFile: resolve(keyFile) };
+  if (file !== keyFile) faults.push('operator.certificate_file and operator.key_file are given together or not at all');
+  return null;
 }
 
 function optionOf(key: SettingKey): string {

@@ -4,7 +4,11 @@
 const table = {
   invalid_request: [400, 'The request is malformed.'],
   unauthenticated: [401, 'This needs a login or a token.'],
+  second_factor_required: [401, 'The password is right; a second factor is due.'],
   forbidden: [403, 'The role of this operator does not allow it.'],
+  cross_site: [403, 'The call does not show that it comes from this site itself.'],
+  link_invalid: [403, 'The link does not count, or does not count any more.'],
+  sign_in_again: [403, 'This needs a session that has just begun.'],
   certificate_required: [403, 'The device gateway needs a client certificate.'],
   certificate_expired: [403, 'The certificate, or one on its path, has expired.'],
   certificate_not_yet_valid: [403, 'The certificate, or one on its path, is not valid yet.'],
@@ -27,6 +31,7 @@ const table = {
   provisioning_not_offered: [403, 'This account does not issue device certificates.'],
   not_a_device: [403, 'This call needs the certificate of a device.'],
   not_a_provisioning_key: [403, 'This call needs the certificate of a provisioning key.'],
+  destination_not_allowed: [403, 'The server does not connect there.'],
   not_found: [404, 'There is no such thing here.'],
   method_not_allowed: [405, 'This path does not take that method.'],
   request_timeout: [408, 'The request took too long to arrive.'],
@@ -34,12 +39,17 @@ const table = {
   host_taken: [409, 'The host belongs to an account already.'],
   name_taken: [409, 'The name is taken.'],
   conflict: [409, 'The change does not fit the present state.'],
+  confirmation_required: [409, 'What this costs is to be confirmed.'],
   key_held_by_server: [409, 'This server holds, or has held, the private key of that certificate.'],
   key_not_exportable: [409, 'The private key is never given out.'],
+  idempotency_key_in_use: [409, 'A call with this Idempotency-Key was made before.'],
+  precondition_failed: [412, 'What is to be changed is not as it was.'],
   body_too_large: [413, 'The body is too large.'],
   unsupported_media_type: [415, 'The body has a type that this path does not take.'],
   misdirected_request: [421, 'The Host header and the TLS server name are not of one account.'],
+  password_unfit: [422, 'The password cannot be used.'],
   certificate_unfit: [422, 'The certificate cannot serve this purpose.'],
+  idempotency_key_reused: [422, 'This Idempotency-Key belongs to another call.'],
   too_many_requests: [429, 'Too many requests.'],
   headers_too_large: [431, 'The header fields are too large.'],
   internal_error: [500, 'The server failed.'],
@@ -78,11 +88,22 @@ export class Problem extends Error {
   override readonly name = 'Problem';
   readonly code: ProblemCode;
   readonly hint: string | null;
+  /** Further members of the problem as operators are told it (RFC 9457 §3.2). */
+  readonly members: Readonly<Record<string, number | string | readonly string[]>>;
 
-  constructor(code: ProblemCode, message?: string, hint?: string | null, options?: ErrorOptions) {
+  constructor(
+    code: ProblemCode,
+    message?: string,
+    hint?: string | null,
+    {
+      members = {},
+      ...options
+    }: ErrorOptions & { members?: Readonly<Record<string, number | string | readonly string[]>> } = {},
+  ) {
     super(message ?? sentenceOf(code), options);
     this.code = code;
     this.hint = hint ?? null;
+    this.members = members;
   }
 
   get status(): number {

@@ -17,16 +17,30 @@ import { HeldKeys } from './issuing/held-keys.ts';
 import { Issuer } from './issuing/issuer.ts';
 import { strandedKeys } from './issuing/key-check.ts';
 import type { Log } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { openLogin } from './login/login.ts';
+import { offerFirstAdministrator } from './login/operators.ts';
+import { SingleSignOn } from './login/single-sign-on.ts';
+import { Tokens } from './login/tokens.ts';
+import { settleAllowListImports } from './operator/allow-list-import.ts';
 import { startOperator } from './operator/api.ts';
-import type { ReadinessFault } from './operator/readiness.ts';
+import { authenticator } from './operator/auth.ts';
+import type { Readiness, ReadinessFault } from './operator/readiness.ts';
+import { createOutbound } from './outbound.ts';
 import { Problem } from './problem.ts';
+import { checkpointTargets } from './notification/checkpoint-targets.ts';
 import { KeyPool } from './provisioning/key-pool.ts';
 import { watchOwnerTrust } from './provisioning/owner-standing.ts';
 import type { Provisioning } from './provisioning/provisioning.ts';
 import { TrustFile } from './provisioning/trust-file.ts';
+import { auditCheckpoints, auditHead, hasUnchained } from './registry/audit.ts';
 import { gatewayCasOf, gatewayCertificateOf } from './registry/gateway-cas.ts';
 import { openRegistry, type Registry } from './registry/writer.ts';
+import { Inventory } from './server/inventory.ts';
+import { AuditKeeper } from './server/audit-keeper.ts';
 import { finishRotation, openMasterKey, rotationOf } from './server/master-key.ts';
+import { custodyEvent, openNotifications } from './server/notifications.ts';
+import { openOperatorCertificates } from './server/operator-certificate.ts';
 import { formatInstant } from './time.ts';
 import { certificateToPem } from './x509/certificate.ts';
 import { encodePem } from './x509/pem.ts';
@@ -43,8 +57,14 @@ const ownerTrustInterval = 3 * 1000;
 export interface Server extends AsyncDisposable {
   readonly gatewayPorts: readonly number[];
   readonly operatorPort: number;
+  /** The link that makes the first administrator, within 15 minutes; null where there is one. */
+  readonly firstAdministratorUrl: string | null;
   /** Renews the gateway certificates that are due now; done every hour by itself. */
   renewGatewayCertificates(): Promise<void>;
+  /** Counts for the metrics what there is; done every half minute by itself. */
+  countInventory(): Promise<void>;
+  /** Tells of what ends soon and of refusals that were gathered, and takes old events away; done every minute by itself. */
+  keepEvents(): Promise<void>;
   /** Resolves with the error when the server cannot go on; never otherwise. */
   readonly failed: Promise<Error>;
 }
@@ -61,17 +81,29 @@ export async function startServer(
   const failure = Promise.withResolvers<Error>();
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
 
+  const metrics = new Metrics({ accounts: config.metrics.accounts });
   const registry = opened.use(
-    await openRegistry({ file: join(config.dataDir, 'registry.db'), clock, onFailure: failure.resolve }),
+    await openRegistry({ file: join(config.dataDir, 'registry.db'), clock, onFailure: failure.resolve, metrics }),
   );
   const masterKey = opened.use(await openMasterKey(config, registry, log));
   const { seal } = masterKey;
   await settleWhatWasInterrupted(registry, log);
+  await settleAllowListImports(registry);
 
-  const custodians = openCustodians(config, seal, { log, clock, onWell: () => tend(complete) });
+  const notifications = opened.use(await openNotifications(config, { registry, seal, clock, log, metrics }));
+  const { events, webhooks, keeper } = notifications;
+  const custodians = openCustodians(config, seal, {
+    log,
+    clock,
+    onWell: () => tend(complete),
+    metrics,
+    tell: (news) => void keeper.note(custodyEvent(news)),
+  });
   for (const custodian of custodians.values()) opened.use(custodian);
   const keys = new HeldKeys({ registry, custodians, newKeysIn: config.custody.default });
-  const issuer = new Issuer({ registry, keys, clock });
+  const issuer = new Issuer({ registry, keys, clock, metrics });
+  const targets = checkpointTargets({ file: config.audit.checkpointFile, syslog: config.audit.syslog });
+  const audit = opened.use(await AuditKeeper.open({ registry, keys, clock, targets, log }));
   const keyPool = opened.use(new KeyPool());
   const trustFile = await TrustFile.open(config.dataDir, config.trust.ownerFile);
   const publicPort = () => config.gateway.publicPort ?? gateway.ports[0] ?? 0;
@@ -81,11 +113,19 @@ export async function startServer(
     seal,
     keyPool,
     trustFile,
+    outbound: createOutbound(config.outbound.allow),
     clock,
     gateway: { domain: config.gateway.domain, publicPort },
   };
-  const renew = () => renewGateways(issuer, seal, log);
-  const complete = () => completeGateways(issuer, seal, log);
+  const operatorCertificates = await openOperatorCertificates(config, { issuer, seal, log });
+  const renew = async () => {
+    await operatorCertificates.renew();
+    await renewGateways(issuer, seal, log);
+  };
+  const complete = async () => {
+    await operatorCertificates.renew();
+    await completeGateways(issuer, seal, log);
+  };
   // One after the other; what cannot be done since a custodian is away is done when it is back.
   let tended = Promise.resolve();
   const tend = (gateways: () => Promise<void>): void => {
@@ -105,7 +145,7 @@ export async function startServer(
   const { defaultAccount, ...listening } = config.gateway;
   const gateway = new Gateway(
     { ...listening, defaultAccount, refusalsKept: config.refusals.kept },
-    { provisioning, credentialsOf: (account_id) => gatewayCredentials(registry, seal, account_id), log },
+    { provisioning, credentialsOf: (account_id) => gatewayCredentials(registry, seal, account_id), log, metrics },
   );
   opened.use(gateway);
   let listens = false;
@@ -114,29 +154,74 @@ export async function startServer(
     ownerTrust().catch((error: unknown) => log.error({ err: error }, 'owner-signed trust could not be looked at'));
   }, ownerTrustInterval).unref();
   opened.defer(() => clearInterval(ownerTrustWatch));
+  const tokens = opened.use(new Tokens(registry, clock, log));
+  const { sessionIdle, sessionLifetime, publicUrl } = config.operator;
+  const login = openLogin({
+    registry,
+    seal,
+    log,
+    clock,
+    settings: {
+      idle: sessionIdle,
+      lifetime: sessionLifetime,
+      publicUrl: publicUrl === null ? null : new URL(publicUrl),
+      passwords: config.oidc?.only !== true,
+    },
+  });
+  opened.use(login.failures);
+  const operatorUrl = (): string => publicUrl ?? `https://localhost:${operator.port}`;
+  const sso = config.oidc && new SingleSignOn(login, config.oidc, () => `${operatorUrl()}/api/v1/session/sso/callback`);
+  const ready = async (): Promise<Readiness> => ({
+    serving: listens,
+    faults: [...faultsOf(custodians), ...stranded, ...keyFaults(keys, clock()), ...(await ownerTrust())],
+  });
+  metrics.auditUnchained.from(async () => [[{}, (await hasUnchained(registry.read)) ? 1 : 0]]);
+  metrics.auditCheckpoint.from(async () =>
+    (await auditCheckpoints(registry.read, { limit: 1 })).map(({ at }) => [{}, at / 1_000]),
+  );
+  metrics.auditUncovered.from(async () => {
+    const [last] = await auditCheckpoints(registry.read, { limit: 1 });
+    return [[{}, ((await auditHead(registry.read))?.number ?? 0) - (last?.number ?? 0)]];
+  });
+  metrics.readinessFaults.from(async () => (await ready()).faults.map(({ part }) => [{ part }, 1]));
   const operator = opened.use(
     await startOperator({
       socketPath: join(config.dataDir, 'operator.sock'),
+      address: config.operator.address,
       port: config.operator.port,
+      listener: operatorCertificates,
       provisioning,
       custody: rotationOf(masterKey, log),
+      audit,
       log,
-      authenticate: async () => null,
-      ready: async () => ({
-        serving: listens,
-        faults: [...faultsOf(custodians), ...stranded, ...keyFaults(keys, clock()), ...(await ownerTrust())],
-      }),
+      metrics,
+      metricsOpen: config.metrics.open,
+      tokens,
+      events,
+      webhooks,
+      login,
+      sso,
+      url: operatorUrl,
+      authenticate: authenticator({ login, tokens }),
+      ready,
     }),
   );
+  const inventory = opened.use(new Inventory(registry, metrics, clock));
+  inventory.start(log);
   await gateway.listen();
   listens = true;
   finishRotation(masterKey, log);
 
+  const firstSecret = login.settings.passwords ? await offerFirstAdministrator(login) : null;
+
   const all = opened.move();
   return {
+    firstAdministratorUrl: firstSecret && `${operatorUrl()}/first-administrator#${firstSecret}`,
     gatewayPorts: gateway.ports,
     operatorPort: operator.port,
     renewGatewayCertificates: renew,
+    countInventory: () => inventory.count(),
+    keepEvents: () => keeper.look(),
     failed: failure.promise,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
@@ -155,8 +240,10 @@ function openCustodians(config: Config, seal: Seal, watching: WatchOptions): Map
 }
 
 /** The environment variables with secrets that are this process's alone. */
-function secretVariables({ custody: { masterKey, nextMasterKey }, vault }: Config): string[] {
+function secretVariables({ custody: { masterKey, nextMasterKey }, vault, oidc }: Config): string[] {
   const places = [masterKey, nextMasterKey].flatMap((place) => (place?.in === 'variable' ? [place.name] : []));
+  const secret = oidc?.clientSecret ?? null;
+  if (secret !== null && 'variable' in secret) places.push(secret.variable);
   return vault !== null && 'variable' in vault.login ? [...places, vault.login.variable] : places;
 }
 

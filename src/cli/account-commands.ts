@@ -128,6 +128,7 @@ export const accountCommands = [
     about: 'Delete an account with its devices, its keys and all that is recorded of it.',
     arguments: { account },
     confirm: { erases: true, question: (given) => `Delete the account ${given.account} with everything in it?` },
+    weighed: 'fleet',
     call: (given, { api }) => api.delete<AccountJson>(at`/accounts/${given.account}`),
     print: ({ name }) => sentences(`The account ${name} is deleted.`),
   }),
@@ -147,6 +148,7 @@ export const accountCommands = [
       if (Object.values(changes).every((change) => change === undefined))
         throw new UsageError('nothing is to be changed');
     },
+    weighed: 'fleet',
     call: (given, { api }) => {
       const pattern = given['device-id-pattern'];
       return api.patch<AccountJson>(at`/accounts/${given.account}`, {
@@ -172,6 +174,7 @@ export const accountCommands = [
     about: 'Take a host from the account.',
     arguments: { account, host },
     confirm: { erases: false, question: (given) => `Take ${given.host} from the account ${given.account}?` },
+    weighed: 'fleet',
     call: (given, { api }) => api.delete<AccountJson>(at`/accounts/${given.account}/hosts/${given.host}`),
     print: ({ name, hosts }) => sentences(`The hosts of ${name} are ${hosts.join(', ')}.`),
   }),
@@ -186,6 +189,7 @@ export const accountCommands = [
     words: 'account file remove',
     about: 'Leave a file of an update back end out again.',
     arguments: { account, entry },
+    weighed: 'fleet',
     call: (given, { api }) => api.delete<AccountJson>(at`/accounts/${given.account}/files/${given.entry}`),
     print: ({ name }, given) => sentences(`No credentials.zip of ${name} made from now on carries ${given.entry}.`),
   }),
@@ -195,6 +199,7 @@ export const accountCommands = [
     more: ['Both are in every credentials.zip, so no device is stranded. For a gateway CA that is lost or stolen.'],
     arguments: { account },
     confirm: { erases: false, question: (given) => `Retire the active gateway CA of ${given.account} for good?` },
+    weighed: 'fleet',
     call: (given, { api }) => api.post<AccountJson>(at`/accounts/${given.account}/gateway-cas/switch`),
     print: ({ name, gateway_cas }) => {
       const active = gateway_cas.find((ca) => ca.state === 'active');

@@ -1,11 +1,9 @@
-// The client of the operator API, over the Unix socket in the data directory.
+// The client of the operator API: calls, lists page after page, and streams, wherever the server is.
 
-import { request } from 'node:http';
-import { connect } from 'node:net';
-import { join } from 'node:path';
+import type { IncomingMessage } from 'node:http';
 import { isProblemCode, Problem } from '../problem.ts';
-import { socketPath } from '../socket-path.ts';
 import type { ProblemJson } from '../operator/schemas.ts';
+import { failureOf, type Place, send } from './connection.ts';
 import { Failure } from './failure.ts';
 
 /** What is sent: a file as it is, anything else as JSON. */
@@ -14,18 +12,14 @@ type Body = Uint8Array | Readonly<Record<string, unknown>>;
 /** Paths are relative to `/api/v1` and written with `at`. Each call throws a Problem of the server's, or a Failure. */
 export interface Client {
   get<Reply>(path: string): Promise<Reply>;
-  /** All items of a list, page after page. */
-  list<Item>(path: string): Promise<Item[]>;
+  /** All items of a list, page after page; no page more once there are `most`. */
+  list<Item>(path: string, most?: number): Promise<Item[]>;
+  /** A reply as it comes, of the media type asked for. */
+  stream(path: string, accept: string): Promise<AsyncIterable<Buffer>>;
   post<Reply>(path: string, body?: Body): Promise<Reply>;
   put<Reply>(path: string, body: Body): Promise<Reply>;
   patch<Reply>(path: string, body: Body): Promise<Reply>;
   delete<Reply>(path: string): Promise<Reply>;
-}
-
-interface Reply {
-  readonly status: number;
-  readonly next: string | null;
-  readonly body: Buffer;
 }
 
 const root = '/api/v1';
@@ -42,25 +36,39 @@ function segment(value: string | number): string {
   return encodeURIComponent(String(value).toWellFormed()).replaceAll('.', '%2E');
 }
 
-/** The client of the server that runs on a data directory (absolute path). It connects anew for each call. */
+/** The client of the server that runs on a data directory (absolute path), over its socket. */
 export function openClient(dataDir: string): Client {
-  const call = async (method: string, path: string, body?: Body): Promise<Reply> => {
-    const reply = await exchange(dataDir, method, path, body);
-    if (reply.status >= 400) throw problemOf(reply);
+  return clientOf({ kind: 'socket', dataDir });
+}
+
+/** The client of the server at a place. It connects anew for each call. */
+export function clientOf(place: Place): Client {
+  const open = async (method: string, path: string, accept: string, body?: Body): Promise<IncomingMessage> => {
+    const payload = body === undefined ? null : body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
+    const type =
+      body === undefined ? null : body instanceof Uint8Array ? 'application/octet-stream' : 'application/json';
+    const reply = await send(place, { method, path, accept, type, payload });
+    if ((reply.statusCode ?? 0) >= 400) throw problemOf(reply.statusCode ?? 0, await whole(reply, place));
     return reply;
   };
-  const json = async (method: string, path: string, body?: Body) =>
-    JSON.parse((await call(method, root + path, body)).body.toString('utf8'));
+  const json = async (method: string, path: string, body?: Body) => {
+    const reply = await open(method, root + path, 'application/json', body);
+    return jsonOf(await whole(reply, place), place);
+  };
   return {
     get: (path) => json('GET', path),
-    async list<Item>(path: string) {
+    async list<Item>(path: string, most = Number.POSITIVE_INFINITY) {
       const items: Item[] = [];
-      for (let page: string | null = root + path; page !== null;) {
-        const reply = await call('GET', page);
-        for (const item of JSON.parse(reply.body.toString('utf8')) as Item[]) items.push(item);
-        page = reply.next;
+      for (let page: string | null = root + path; page !== null && items.length < most;) {
+        const reply = await open('GET', page, 'application/json');
+        for (const item of jsonOf(await whole(reply, place), place) as Item[]) items.push(item);
+        page = /<([^>]+)>; rel="next"/.exec(String(reply.headers['link']))?.[1] ?? null;
       }
       return items;
+    },
+    async stream(path, accept) {
+      const reply = await open('GET', root + path, accept);
+      return pieces(reply, place);
     },
     post: (path, body) => json('POST', path, body),
     put: (path, body) => json('PUT', path, body),
@@ -69,63 +77,30 @@ export function openClient(dataDir: string): Client {
   };
 }
 
-function exchange(dataDir: string, method: string, path: string, body: Body | undefined): Promise<Reply> {
-  const payload = body === undefined || body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
-  return new Promise((resolve, reject) => {
-    const short = socketPath(join(dataDir, 'operator.sock'));
-    const socket = connect(short.path);
-    const settled = () => short[Symbol.dispose]();
-    socket.once('connect', settled).once('error', settled);
-    const call = request({
-      createConnection: () => socket,
-      method,
-      path,
-      headers: {
-        host: 'localhost',
-        connection: 'close',
-        accept: 'application/json',
-        ...(payload && {
-          'content-type': body instanceof Uint8Array ? 'application/octet-stream' : 'application/json',
-          'content-length': payload.length,
-        }),
-      },
-    });
-    call.once('error', (error: NodeJS.ErrnoException) => reject(failureOf(error, dataDir)));
-    call.once('response', (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.once('error', (error: NodeJS.ErrnoException) => reject(failureOf(error, dataDir)));
-      response.once('end', () => {
-        const [, next = null] = /<([^>]+)>; rel="next"/.exec(String(response.headers['link'])) ?? [];
-        resolve({ status: response.statusCode ?? 0, next, body: Buffer.concat(chunks) });
-      });
-    });
-    call.end(payload);
-  });
+async function* pieces(reply: IncomingMessage, place: Place): AsyncGenerator<Buffer> {
+  try {
+    for await (const piece of reply) yield piece as Buffer;
+  } catch (error) {
+    throw failureOf(error as NodeJS.ErrnoException, place);
+  }
 }
 
-function failureOf(error: NodeJS.ErrnoException, dataDir: string): Failure {
-  switch (error.code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-    case 'ECONNREFUSED':
-      return new Failure(`no server is running on ${dataDir}`, `start one with \`fleetroot serve --data ${dataDir}\``);
-    case 'EACCES':
-    case 'EPERM':
-      return new Failure(
-        `this user may not speak to the server on ${dataDir}`,
-        'run the command as the user who runs the server',
-      );
-    default:
-      return new Failure(
-        `the server on ${dataDir} ended the connection before it answered (${error.message})`,
-        'look whether it was done before you do it again; the log of the server says more',
-      );
+async function whole(reply: IncomingMessage, place: Place): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(pieces(reply, place)));
+}
+
+function jsonOf(body: Buffer, place: Place) {
+  if (body.length === 0) return null;
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    const where = place.kind === 'socket' ? place.dataDir : place.url.href;
+    throw new Failure(`what answers at ${where} is no Fleetroot server: its reply is no JSON`);
   }
 }
 
 /** The problem that a reply tells; a reply that tells none is not of a server of ours. */
-function problemOf({ status, body }: Reply): Error {
+function problemOf(status: number, body: Buffer): Error {
   let problem: Partial<ProblemJson> = {};
   try {
     problem = JSON.parse(body.toString('utf8')) as ProblemJson;

@@ -1,6 +1,8 @@
 // What a command is: data, from which the parser, the help texts and docs/commands.md are all read.
 
+import type { ImpactJson } from '../operator/impact-schemas.ts';
 import type { Client } from './client.ts';
+import type { Place } from './connection.ts';
 import type { Page } from './page.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -44,8 +46,10 @@ type Values<A, O> = { readonly [K in keyof A]: ArgumentValue<A[K]> } & { readonl
 
 /** What a command works with. */
 export interface Session {
-  /** Absolute path of the data directory. */
+  /** Absolute path of the data directory, for what works on one. */
   readonly dataDir: string;
+  /** The server that is meant. Throws UsageError or Failure where none can be. */
+  readonly place: () => Place;
   readonly api: Client;
   readonly terminal: Terminal;
   readonly env: NodeJS.ProcessEnv;
@@ -54,7 +58,13 @@ export interface Session {
 }
 
 /** Common options that a command may take. */
-export type CommonOption = 'data' | 'json' | 'yes';
+export type CommonOption = 'data' | 'url' | 'context' | 'token' | 'ca' | 'json' | 'yes' | 'dry-run' | 'max';
+
+/** Those by which a command finds its server. */
+export const pointers = ['data', 'url', 'context', 'token', 'ca'] as const satisfies readonly CommonOption[];
+
+/** Those of commands that break something. */
+const weighing = ['dry-run', 'max'] as const satisfies readonly CommonOption[];
 
 /** Asked before something destructive. */
 interface Confirmation<Given> {
@@ -78,6 +88,11 @@ interface Definition<A extends Parameters, O extends Parameters, Result> {
   /** The common options it takes: all, unless said otherwise. */
   readonly common?: readonly CommonOption[];
   readonly confirm?: Confirmation<Values<A, O>>;
+  /**
+   * Whether what it does is weighed first (weighing.ts), to a device that it names or to however many. Its `call` then
+   * changes something by one call of the API, which takes `dry_run` and `confirm`.
+   */
+  readonly weighed?: 'device' | 'fleet';
   /** Checks what no single value shows. Throws UsageError. */
   readonly check?: (given: Values<A, O>) => void;
   readonly call: (given: Values<A, O>, session: Session) => Promise<Result>;
@@ -98,8 +113,18 @@ export interface Command {
   readonly options: Parameters;
   readonly common: readonly CommonOption[];
   readonly confirm: Confirmation<Record<string, unknown>> | null;
+  /** Makes the same call as `run` where the session's client asks for a dry run; null for a command without one. */
+  readonly weigh: ((given: Record<string, unknown>, session: Session) => Promise<ImpactJson>) | null;
+  readonly weighed: 'device' | 'fleet' | null;
   readonly check: (given: Record<string, unknown>) => void;
   readonly run: (given: Record<string, unknown>, session: Session) => Promise<Outcome>;
+}
+
+/** A command whose server is asked first what it would touch. */
+export type WeighedCommand = Command & { readonly weigh: NonNullable<Command['weigh']> };
+
+export function isWeighed(command: Command): command is WeighedCommand {
+  return command.weigh !== null;
 }
 
 export interface Outcome {
@@ -123,8 +148,16 @@ export function command<
     usage,
     arguments: definition.arguments ?? {},
     options: definition.options ?? {},
-    common: definition.common ?? ['data', 'json', 'yes'],
+    // What is the command's own means what it says there: `upstream set --ca` is the back end's.
+    common: (definition.common ?? [...pointers, 'json', 'yes', ...(definition.weighed ? weighing : [])]).filter(
+      (name) => !Object.hasOwn(definition.options ?? {}, name),
+    ),
     confirm: confirm ? { ...confirm, question: (given) => confirm.question(given as Given) } : null,
+    // A dry run is answered with an impact, whatever the call itself is answered with.
+    weighed: definition.weighed ?? null,
+    weigh: definition.weighed
+      ? (given, session) => definition.call(given as Given, session) as Promise<unknown> as Promise<ImpactJson>
+      : null,
     check: (given) => check(given as Given),
     run: async (given, session) => {
       const result = await definition.call(given as Given, session);

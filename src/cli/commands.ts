@@ -2,16 +2,25 @@
 
 import { accountCommands } from './account-commands.ts';
 import { allowListCommands } from './allow-list-commands.ts';
+import { auditCommands } from './audit-commands.ts';
 import type { Command } from './command.ts';
 import { credentialsCommands } from './credentials-commands.ts';
 import { custodyCommands } from './custody-commands.ts';
+import { completion } from './completion-command.ts';
 import { demo } from './demo-command.ts';
 import { deviceCommands } from './device-commands.ts';
+import { eventCommands } from './event-commands.ts';
+import { fleetCommands } from './fleet-commands.ts';
 import { fleetRootCommands } from './fleet-root-commands.ts';
 import { fleetRootKeyCommands, gatewayCaKeyCommands } from './key-file-commands.ts';
+import { memberCommands } from './member-commands.ts';
+import { operatorCommands } from './operator-commands.ts';
 import { explain, refusalCommands } from './refusal-commands.ts';
+import { loginCommands } from './login-commands.ts';
 import { serve } from './serve-command.ts';
+import { tokenCommands } from './token-commands.ts';
 import { upstreamCommands } from './upstream-commands.ts';
+import { webhookCommands } from './webhook-commands.ts';
 
 export const commands: readonly Command[] = [
   serve,
@@ -21,10 +30,19 @@ export const commands: readonly Command[] = [
   ...credentialsCommands,
   ...fleetRootCommands,
   ...fleetRootKeyCommands,
+  ...fleetCommands,
   ...deviceCommands,
   ...allowListCommands,
   ...refusalCommands,
   explain,
   ...upstreamCommands,
+  ...eventCommands,
+  ...webhookCommands,
+  ...tokenCommands,
   ...custodyCommands,
+  ...auditCommands,
+  ...operatorCommands,
+  ...memberCommands,
+  ...loginCommands,
+  completion,
 ];

@@ -89,7 +89,7 @@ export const credentialsCommands = [
         state: (row) => row.state,
         uses: (row) => row.uses,
         'max uses': (row) => row.max_uses,
-        devices: (row) => row.devices.length,
+        devices: (row) => row.device_count,
         'not after': (row) => row.not_after,
         description: (row) => row.description,
       }),
@@ -107,6 +107,7 @@ export const credentialsCommands = [
     about: 'Disable a provisioning key at once and for good; the devices that it made stay.',
     arguments: { account, id },
     confirm: { erases: false, question: (given) => `Disable the provisioning key ${given.id} for good?` },
+    weighed: 'fleet',
     call: (given, { api }) =>
       api.post<ProvisioningKeyJson>(at`/accounts/${given.account}/provisioning-keys/${given.id}/disable`),
     print: (key) => sentences(`The provisioning key ${key.id} is disabled; it had been used ${key.uses} time(s).`),

@@ -10,11 +10,15 @@ import { choice, optional, required, text } from './parameters.ts';
 const key = text('KEY', 'its ID, or the SHA-256 of its public key');
 
 /** Whose a key is, as a person says it. */
-const accountOf = ({ account, account_name }: KeyJson): string => account_name ?? `${account} (deleted)`;
+const accountOf = ({ account, account_name }: KeyJson): string =>
+  account === '' ? 'the server' : (account_name ?? `${account} (deleted)`);
 
 /** What a key is for. */
 function useOf({ used_by, purpose }: KeyJson): string {
-  const what = purpose.replace('fleet-root-ca', 'Fleet Root CA').replace('-ca', ' CA');
+  const what = purpose
+    .replace('fleet-root-ca', 'Fleet Root CA')
+    .replace('-ca', ' CA')
+    .replace(/^audit$/, 'audit log');
   if (used_by === null) return what;
   return [what, used_by.name, used_by.state && `(${used_by.state})`].filter(Boolean).join(' ');
 }

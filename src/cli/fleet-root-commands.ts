@@ -55,6 +55,7 @@ const stateCommand = (word: 'activate' | 'close' | 'disable', about: string, con
           `${consequence} the Fleet Root CA ${given.ca} of ${given.account}?`,
       },
     }),
+    weighed: 'fleet',
     call: (given, { api }) =>
       api.post<FleetRootCaJson>(at`/accounts/${given.account}/fleet-root-cas/${given.ca}/${word}`),
     print: (changed, given) =>
@@ -147,6 +148,7 @@ export const fleetRootCommands = [
       erases: false,
       question: (given) => `Shut out every device of ${given.account} whose path contains this certificate's key?`,
     },
+    weighed: 'fleet',
     call: (given, { api }) =>
       api.post<DistrustedKeyJson>(at`/accounts/${given.account}/distrusted-keys`, given.certificate),
     print: ({ public_key_sha256 }) =>
@@ -171,6 +173,7 @@ export const fleetRootCommands = [
       old: text('OLD', 'the Fleet Root CA that they are under'),
       new: text('NEW', 'the one under which they may come'),
     },
+    weighed: 'fleet',
     call: (given, { api }) =>
       api.post<FleetRootCaJson>(at`/accounts/${given.account}/fleet-root-cas/${given.old}/successor`, {
         successor: given.new,
@@ -213,6 +216,7 @@ export const fleetRootCommands = [
       document: file('FILE', 'what `fleet-root changes` wrote'),
       signature: file('FILE.sig', "the owner's signature over it"),
     },
+    weighed: 'fleet',
     call: (given, { api }) =>
       api.post<TrustSetJson>(at`/accounts/${given.account}/trust-sets`, {
         document: Buffer.from(given.document).toString('base64'),

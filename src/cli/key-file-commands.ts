@@ -94,6 +94,7 @@ export const gatewayCaKeyCommands = [
       question: (given) =>
         `Erase the private key of the standby gateway CA of ${given.account} here? Without its file and passphrase it is lost for good.`,
     },
+    weighed: 'fleet',
     call: (given, { api }) => api.post<AccountJson>(at`/accounts/${given.account}/gateway-cas/standby/erase`),
     print: ({ name, gateway_cas }) => {
       const standby = gateway_cas.find(({ state }) => state === 'standby');

@@ -2,9 +2,10 @@
 
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { commonOptions } from './common-options.ts';
-import type { Command, Parameter, Parameters } from './command.ts';
+import { type Command, type Parameter, type Parameters, pointers } from './command.ts';
 import { UsageError } from './failure.ts';
 import { optionName, usageOf } from './help.ts';
+import type { Pointers } from './place.ts';
 
 export type Parsed =
   | { readonly kind: 'version' }
@@ -14,9 +15,11 @@ export type Parsed =
       readonly kind: 'run';
       readonly command: Command;
       readonly given: Record<string, unknown>;
-      readonly data: string | undefined;
+      readonly pointers: Pointers;
       readonly json: boolean;
       readonly yes: boolean;
+      readonly dryRun: boolean;
+      readonly max: number | null;
     };
 
 /** What was written for one option: null where it stands without a value. */
@@ -46,9 +49,18 @@ export function parse(argv: readonly string[], commands: readonly Command[]): Pa
     kind: 'run',
     command,
     given,
-    data: written.get('data')?.[0] ?? undefined,
+    pointers: Object.fromEntries(
+      pointers.flatMap((name) => {
+        const value = command.common.includes(name) ? written.get(name)?.[0] : undefined;
+        return value == null ? [] : [[name, value]];
+      }),
+    ),
     json: written.has('json'),
     yes: written.has('yes'),
+    dryRun: written.has('dry-run') && command.weigh !== null,
+    max:
+      command.weigh &&
+      ((readOption('max', commonOptions.max, written.get('max') ?? [], command) ?? null) as number | null),
   };
 }
 

@@ -1,4 +1,4 @@
-// Passphrases of private keys: typed by a person, never an argument, an option or a variable.
+// Passphrases of private keys, and new passwords of operators: typed by a person, never an argument, an option or a variable.
 
 import { isUtf8 } from 'node:buffer';
 import type { Secret } from '../secret.ts';
@@ -12,15 +12,24 @@ const mostCharacters = 1024;
  * Asks for a new passphrase, twice. Throws Failure where there is none, or one that is too short, or two that differ.
  * Wiping it is the caller's.
  */
-export async function newPassphrase(terminal: Terminal): Promise<Secret> {
-  const passphrase = await ask(terminal, `Passphrase for the private key (at least ${leastCharacters} characters): `);
+export function newPassphrase(terminal: Terminal): Promise<Secret> {
+  return askTwice(terminal, 'passphrase', `Passphrase for the private key (at least ${leastCharacters} characters): `);
+}
+
+/** Asks for the new password of an operator, twice, as `newPassphrase` does. */
+export function newPassword(terminal: Terminal, operator: string): Promise<Secret> {
+  return askTwice(terminal, 'password', `Password for ${operator} (at least ${leastCharacters} characters): `);
+}
+
+async function askTwice(terminal: Terminal, what: 'passphrase' | 'password', question: string): Promise<Secret> {
+  const given = await ask(terminal, question);
   try {
-    checkNew(passphrase);
-    using again = await ask(terminal, 'The same passphrase again: ');
-    if (again.reveal().equals(passphrase.reveal())) return passphrase;
-    throw new Failure('the two passphrases differ: nothing was done');
+    checkNew(given, what);
+    using again = await ask(terminal, `The same ${what} again: `);
+    if (again.reveal().equals(given.reveal())) return given;
+    throw new Failure(`the two ${what}s differ: nothing was done`);
   } catch (error) {
-    passphrase.wipe();
+    given.wipe();
     throw error;
   }
 }
@@ -40,13 +49,13 @@ async function ask(terminal: Terminal, question: string): Promise<Secret> {
 }
 
 /** Node, openssl and a person's keyboard must mean the same octets by it. */
-function checkNew(passphrase: Secret): void {
-  const octets = passphrase.reveal();
-  if (!isUtf8(octets)) throw new Failure('the passphrase is not UTF-8: nothing was done');
+function checkNew(given: Secret, what: 'passphrase' | 'password'): void {
+  const octets = given.reveal();
+  if (!isUtf8(octets)) throw new Failure(`the ${what} is not UTF-8: nothing was done`);
   const text = octets.toString('utf8');
-  if (/\p{Cc}/u.test(text)) throw new Failure('the passphrase has control characters in it: nothing was done');
+  if (/\p{Cc}/u.test(text)) throw new Failure(`the ${what} has control characters in it: nothing was done`);
   const { length } = [...text];
   if (length < leastCharacters || length > mostCharacters) {
-    throw new Failure(`a passphrase has ${leastCharacters} to ${mostCharacters} characters: nothing was done`);
+    throw new Failure(`a ${what} has ${leastCharacters} to ${mostCharacters} characters: nothing was done`);
   }
 }

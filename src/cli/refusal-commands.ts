@@ -4,9 +4,10 @@ import type { ExplanationJson, RefusalJson } from '../operator/schemas.ts';
 import { account } from './account-commands.ts';
 import { at } from './client.ts';
 import { command } from './command.ts';
+import { past, queryOf } from './device-filter.ts';
 import { UsageError } from './failure.ts';
 import { type Page, pages, sentences, sheet } from './page.ts';
-import { flag, optional, readFile, repeated, text } from './parameters.ts';
+import { flag, optional, readFile, repeated, text, wholeNumber } from './parameters.ts';
 
 const notAdmitted = 1;
 
@@ -28,15 +29,34 @@ export const refusalCommands = [
   command({
     words: 'refusal list',
     about: 'List who was turned away, the latest first, by which rule, and what to do about it.',
-    usage: ['refusal list ACCOUNT', 'refusal list --unassigned'],
+    usage: ['refusal list ACCOUNT [filters]', 'refusal list --unassigned [filters]'],
     arguments: { account: optional(account) },
-    options: { unassigned: flag('connections that belong to no account') },
+    options: {
+      unassigned: flag('connections that belong to no account'),
+      code: text('CODE', 'those with this code'),
+      device: text('DEVICE', 'those that claimed this device ID'),
+      address: text('IP', 'those from this address'),
+      since: past('7d', 'those whose last time was then or later'),
+      until: past('1d', 'those whose last time was before'),
+      limit: wholeNumber('N', 'so many at most', 1),
+    },
     check: (given) => {
       if (given.unassigned === (given.account !== undefined))
         throw new UsageError('give either ACCOUNT or --unassigned');
     },
-    call: (given, { api }) =>
-      api.list<RefusalJson>(given.account === undefined ? '/refusals' : at`/accounts/${given.account}/refusals`),
+    call: async (given, { api }) => {
+      const { code, device, address, since, until, limit } = given;
+      const query = queryOf({
+        code,
+        device_id: device,
+        address,
+        since,
+        until,
+        limit: limit !== undefined && limit < 1_000 ? limit : undefined,
+      });
+      const path = given.account === undefined ? '/refusals' : at`/accounts/${given.account}/refusals`;
+      return (await api.list<RefusalJson>(path + query, limit)).slice(0, limit);
+    },
     print: refusalPage,
   }),
 ];

@@ -55,6 +55,12 @@ export const serve = command({
         `  health:  http://127.0.0.1:${server.operatorPort}/healthz and /readyz\n` +
         `Ready. Ctrl-C (SIGINT) or SIGTERM ends it in order.\n`,
     );
+    if (server.firstAdministratorUrl !== null) {
+      terminal.err(
+        'Nobody administers this server yet. Within 15 minutes, once, this link makes the first administrator:\n' +
+          `  ${server.firstAdministratorUrl}\n`,
+      );
+    }
     const failure = await Promise.race([stopped, server.failed]);
     if (failure) throw new Failure(`the server cannot go on: ${failure.message}`, null, { cause: failure });
   },

@@ -1,7 +1,9 @@
 // The streams that a command writes to, and the one person it may ask.
 
 import { createInterface } from 'node:readline/promises';
+import { styleText } from 'node:util';
 import type { Secret } from '../secret.ts';
+import type { Look } from './page.ts';
 import { SecretLines } from './secret-lines.ts';
 
 export interface Terminal {
@@ -16,6 +18,10 @@ export interface Terminal {
    * where the person interrupts it.
    */
   askSecret(question: string): Promise<Secret | null>;
+  /** What stdout can show; absent where it is no terminal. */
+  readonly look?: Look;
+  /** Whether stderr shows colours. */
+  readonly colours?: boolean;
 }
 
 /** The terminal, or whatever stands in its place, of this process. A reader of stdout who has had enough is no error. */
@@ -24,7 +30,10 @@ export function openTerminal(): Terminal {
     if (error.code !== 'EPIPE') throw error;
   });
   const secretLines = new SecretLines(process.stdin);
+  const { isTTY, columns } = process.stdout;
   return {
+    ...(isTTY && { look: { columns: columns || null, colours: showsColours(process.stdout) } }),
+    colours: showsColours(process.stderr),
     out: (content) => void process.stdout.write(content),
     err: (text) => void process.stderr.write(text),
     async ask(question) {
@@ -43,4 +52,9 @@ export function openTerminal(): Terminal {
       return answer;
     },
   };
+}
+
+/** Node knows what the terminal can, and obeys NO_COLOR (https://no-color.org), FORCE_COLOR and NODE_DISABLE_COLORS. */
+function showsColours(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY && styleText('red', '.', { stream }) !== '.';
 }

@@ -61,6 +61,7 @@ export const upstreamCommands = [
     words: 'upstream remove',
     about: 'Pass the calls under a path on no longer.',
     arguments: { account, prefix },
+    weighed: 'fleet',
     call: (given, { api }) => api.delete<UpstreamJson>(at`/accounts/${given.account}/upstreams?prefix=${given.prefix}`),
     print: ({ prefix: removed }) => sentences(`The calls under ${removed} are passed on no longer.`),
   }),

@@ -1,6 +1,7 @@
 // A custodian that is watched: while it is known to be away nobody waits for it, and as soon as it is back it is used.
 
 import type { Log } from '../log.ts';
+import { Metrics, secondsSince } from '../metrics.ts';
 import type { Secret } from '../secret.ts';
 import {
   type CustodyFault,
@@ -24,12 +25,20 @@ const mostWaiting = 4_096;
 /** The faults of a custodian as a whole; the others are those of one key. */
 const absences: readonly CustodyFault[] = ['unavailable', 'sealed', 'denied'];
 
+/** What is told of a custodian: why it is away, or for how many seconds it was. */
+export type CustodyNews =
+  | { readonly custodian: string; readonly fault: CustodyFault; readonly reason: string }
+  | { readonly custodian: string; readonly seconds: number };
+
 export interface WatchOptions {
   readonly log: Log;
   /** What `trouble.since` is told by. */
   readonly clock: () => number;
   /** Called each time that it is well again. */
   readonly onWell: () => void;
+  /** Told each time that it goes away, or is away for another reason, and each time that it is back. */
+  readonly tell?: (news: CustodyNews) => void;
+  readonly metrics?: Metrics;
 }
 
 /**
@@ -41,6 +50,7 @@ export class WatchedCustodian implements Custodian, Watched {
   readonly name: string;
   readonly #custodian: Custodian;
   readonly #options: WatchOptions;
+  readonly #metrics: Metrics;
   #trouble: Trouble | null = null;
   #waiting = 0;
   /** When it last did what it was asked, by `performance.now()`. */
@@ -54,6 +64,8 @@ export class WatchedCustodian implements Custodian, Watched {
     this.name = custodian.name;
     this.#custodian = custodian;
     this.#options = options;
+    this.#metrics = options.metrics ?? new Metrics();
+    this.#metrics.custodyAway.from(() => [[{ custodian: this.name }, this.#trouble === null ? 0 : 1]]);
     this.#look();
   }
 
@@ -62,27 +74,27 @@ export class WatchedCustodian implements Custodian, Watched {
   }
 
   create(request: KeyRequest): Promise<NewKey> {
-    return this.#ask(() => this.#custodian.create(request));
+    return this.#measure('create', () => this.#custodian.create(request));
   }
 
   import(request: KeyRequest, privateKey: Secret): Promise<NewKey> {
-    return this.#ask(() => this.#custodian.import(request, privateKey));
+    return this.#measure('import', () => this.#custodian.import(request, privateKey));
   }
 
   publicKey(key: CustodyKey): Promise<Buffer> {
-    return this.#ask(() => this.#custodian.publicKey(key));
+    return this.#measure('public_key', () => this.#custodian.publicKey(key));
   }
 
   sign(key: CustodyKey, algorithm: SigningAlgorithm, data: Uint8Array): Promise<Buffer> {
-    return this.#ask(() => this.#custodian.sign(key, algorithm, data));
+    return this.#measure('sign', () => this.#custodian.sign(key, algorithm, data));
   }
 
   export(key: CustodyKey): Promise<Secret> {
-    return this.#ask(() => this.#custodian.export(key));
+    return this.#measure('export', () => this.#custodian.export(key));
   }
 
   destroy(key: CustodyKey): Promise<void> {
-    return this.#ask(() => this.#custodian.destroy(key));
+    return this.#measure('destroy', () => this.#custodian.destroy(key));
   }
 
   /** Asks it now, together with whoever is asking it already; what comes of it counts for everybody. */
@@ -100,6 +112,19 @@ export class WatchedCustodian implements Custodian, Watched {
     this.#ended = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#custodian[Symbol.asyncDispose]();
+  }
+
+  async #measure<T>(operation: string, call: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    let outcome = this.#trouble === null ? 'done' : 'away';
+    try {
+      return await this.#ask(call);
+    } catch (error) {
+      if (outcome === 'done') outcome = error instanceof CustodyProblem ? error.fault : 'failed';
+      throw error;
+    } finally {
+      this.#metrics.custodyDuration.observe({ custodian: this.name, operation, outcome }, secondsSince(began));
+    }
   }
 
   async #ask<T>(call: () => Promise<T>): Promise<T> {
@@ -178,19 +203,21 @@ export class WatchedCustodian implements Custodian, Watched {
   #enter(problem: CustodyProblem): void {
     const before = this.#trouble;
     if (this.#ended || before?.problem.fault === problem.fault) return;
-    const { log, clock } = this.#options;
+    const { log, clock, tell } = this.#options;
     this.#trouble = { problem, since: before?.since ?? clock() };
     const { fault, message, hint } = problem;
     log.warn({ custodian: this.name, fault, reason: message, hint }, 'a custodian is away');
+    tell?.({ custodian: this.name, fault, reason: message });
     this.#schedule();
   }
 
   #leave(): void {
     if (this.#ended || this.#trouble === null) return;
-    const { log, clock, onWell } = this.#options;
+    const { log, clock, onWell, tell } = this.#options;
     const seconds = Math.round((clock() - this.#trouble.since) / 1000);
     this.#trouble = null;
     log.info({ custodian: this.name, seconds }, 'a custodian is back');
+    tell?.({ custodian: this.name, seconds });
     onWell();
   }
 

@@ -62,6 +62,11 @@ export class Connections implements Disposable {
     return this.#all.size;
   }
 
+  /** How many are open in each account that has any, by its ID. */
+  get sizes(): ReadonlyMap<string, number> {
+    return this.#byAccount.sizes;
+  }
+
   /** Takes up a connection until its socket closes. */
   add(connection: Connection): void {
     this.#all.add(connection);

@@ -1,10 +1,13 @@
 // What devices may call: the device API in one screen.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { presentRequest } from '../log.ts';
+import { type Metrics, secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
 import { faultOfDeviceId } from '../provisioning/device-id.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { provisionDevice } from '../provisioning/shared-credential.ts';
+import { actAs, type Actor } from '../registry/acting.ts';
 import type { Account } from '../registry/tables.ts';
 import type { Connection } from './connections.ts';
 import type { LastSeen } from './last-seen.ts';
@@ -37,6 +40,7 @@ export interface Routing {
   readonly trust: Trust;
   readonly upstreams: Upstreams;
   readonly lastSeen: LastSeen;
+  readonly metrics: Metrics;
 }
 
 /** Answers a call. Throws Problem. */
@@ -44,7 +48,7 @@ export async function route(routing: Routing, call: Call): Promise<void> {
   const path = call.target.path === '/' ? '/' : call.target.path.replace(/\/$/, '');
   if (path === '/devices') {
     requireMethod(call, 'POST');
-    return provision(routing, call);
+    return measureProvisioning(routing.metrics, call, () => provision(routing, call));
   }
   const deviceCall = requireDevice(call);
   routing.lastSeen.note(call.connection.account_id, deviceCall.verdict.device.uuid, routing.provisioning.clock());
@@ -55,6 +59,29 @@ export async function route(routing: Routing, call: Call): Promise<void> {
   const report = reportCalls.get(path);
   if (report && report.method === call.request.method) return takeReport(routing, deviceCall, report);
   return passOnOnly(routing, deviceCall, path);
+}
+
+/** Counts a provisioning and what came of it, also where the reply does not arrive. */
+async function measureProvisioning(
+  metrics: Metrics,
+  { connection }: Call,
+  provision: () => Promise<void>,
+): Promise<void> {
+  const began = performance.now();
+  let outcome = 'provisioned';
+  try {
+    await provision();
+  } catch (error) {
+    outcome = error instanceof Problem ? error.code : 'internal_error';
+    throw error;
+  } finally {
+    const account = metrics.accounts.of(connection.account_id);
+    metrics.provisionings.inc({ account, method: 'shared', outcome });
+    metrics.provisioningDuration.observe(
+      { outcome: outcome === 'provisioned' ? 'provisioned' : 'refused' },
+      secondsSince(began),
+    );
+  }
 }
 
 /** `POST /devices`: a provisioning key asks for a device's credentials. */
@@ -73,13 +100,17 @@ async function provision(
   connection.askedDeviceId = faultOfDeviceId(asked.deviceId) === null ? asked.deviceId : null;
   // Read after the body, which may have been long under way: what the operator changed meanwhile counts.
   const present = await trust.trustOf(account.id);
-  const provisioned = await provisionDevice(provisioning, present, verdict.provisioningKey, {
-    deviceId: asked.deviceId,
-    ttl: 'ttl' in asked ? asked.ttl : undefined,
-    address: connection.address,
-  });
+  const { address } = connection;
+  const { id, description } = verdict.provisioningKey;
+  const holder: Actor = { kind: 'provisioning_key', id, name: description ?? id, address, request: presentRequest() };
+  const wish = { deviceId: asked.deviceId, ttl: 'ttl' in asked ? asked.ttl : undefined, address };
+  const provisioned = await actAs(holder, () => provisionDevice(provisioning, present, verdict.provisioningKey, wish));
   watchReply(connection.socket, response, provisioned.settle);
-  response.writeHead(200, { 'content-type': 'application/x-pkcs12', 'content-length': provisioned.pkcs12.length });
+  response.writeHead(200, {
+    'content-type': 'application/x-pkcs12',
+    'content-length': provisioned.pkcs12.length,
+    'x-request-id': presentRequest() ?? '',
+  });
   // The private key is gone from here once its bytes have left.
   response.once('close', () => provisioned.pkcs12.fill(0));
   response.end(provisioned.pkcs12);

@@ -2,7 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Log } from '../log.ts';
+import { inRequest, type Log } from '../log.ts';
+import { secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
 import { canonicalHost } from '../provisioning/host.ts';
 import { refusalOf } from '../provisioning/refusal.ts';
@@ -48,9 +49,18 @@ export class Exchange {
    * that was sent behind one that is refused.
    */
   async answer(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const id = randomUUID();
+    return inRequest(id, () => this.#answer(id, connection, request, response));
+  }
+
+  async #answer(id: string, connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
     connection.socket.emit(anotherRequest);
     connection.unanswered += 1;
-    response.once('close', () => (connection.unanswered -= 1));
+    const began = performance.now();
+    response.once('close', () => {
+      connection.unanswered -= 1;
+      this.#count(connection, response, began);
+    });
     if (connection.unanswered > mostUnanswered) {
       connection.ending = true;
       connection.socket.destroy();
@@ -64,10 +74,17 @@ export class Exchange {
       if (connection.ending) request.resume();
       else await this.#serve(connection, request, response);
     } catch (error) {
-      this.#fail(error, connection, response);
+      this.#fail(error, id, connection, response);
     } finally {
       turn.resolve();
     }
+  }
+
+  #count({ account_id }: Connection, response: ServerResponse, began: number): void {
+    const { metrics } = this.#parts;
+    const status = response.headersSent ? `${Math.floor(response.statusCode / 100)}xx` : 'none';
+    metrics.deviceRequests.inc({ account: metrics.accounts.of(account_id), status });
+    metrics.deviceRequestDuration.observe(secondsSince(began));
   }
 
   /** Ends a connection on which something came that HTTP could not read, or not in time. */
@@ -83,12 +100,16 @@ export class Exchange {
   }
 
   async #serve(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { provisioning, trust, connections } = this.#parts;
+    const { provisioning, trust, connections, metrics } = this.#parts;
     Object.assign(connection, { askedDeviceId: null, response });
     // Before anything is refused: what was shown is kept with every refusal.
     connection.shown ??= readShown(connection.socket);
     await this.#requireHost(connection, request);
-    const admission = await identifyPeer(provisioning.registry, trust, connection, provisioning.clock());
+    const admission = await identifyPeer(
+      { registry: provisioning.registry, trust, metrics },
+      connection,
+      provisioning.clock(),
+    );
     if (admission.kind === 'refused') {
       const { code, rule, remedy } = admission.refusal;
       throw new Problem(code, rule, remedy);
@@ -123,12 +144,11 @@ export class Exchange {
   }
 
   /** The one place where the gateway turns an error into bytes. */
-  #fail(error: unknown, connection: Connection, response: ServerResponse): void {
+  #fail(error: unknown, id: string, connection: Connection, response: ServerResponse): void {
     const { log, refusals, silent } = this.#parts;
     connection.ending = !(error instanceof Problem && (error.status === 404 || error.status === 405));
     if (!(error instanceof Problem)) {
-      const id = randomUUID();
-      log.error({ err: error, id }, 'a request failed');
+      log.error({ err: error }, 'a request failed');
       const problem = new Problem('internal_error', `The server failed; its log has the error under ${id}.`);
       replyProblem(response, problem, { last: connection.ending });
       return;

@@ -6,6 +6,7 @@ import https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { Log } from '../log.ts';
+import { type Metrics, type Samples, secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { refuse } from '../provisioning/refusal.ts';
@@ -42,6 +43,7 @@ export interface GatewayParts {
   /** The present gateway certificate of an account, with its key opened. */
   readonly credentialsOf: (account_id: string) => Promise<GatewayCredentials>;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 /** The device gateway while it is open. */
@@ -49,6 +51,7 @@ export class Gateway implements AsyncDisposable {
   readonly #options: GatewayOptions;
   readonly #provisioning: Provisioning;
   readonly #log: Log;
+  readonly #metrics: Metrics;
   readonly #trust: Trust;
   readonly #connections: Connections;
   readonly #refusals: Refusals;
@@ -65,21 +68,22 @@ export class Gateway implements AsyncDisposable {
   readonly #stopListening: () => void;
   #closing = false;
 
-  constructor(options: GatewayOptions, { provisioning, credentialsOf, log }: GatewayParts) {
+  constructor(options: GatewayOptions, { provisioning, credentialsOf, log, metrics }: GatewayParts) {
     const { registry, clock } = provisioning;
     this.#options = options;
     this.#provisioning = provisioning;
     this.#log = log;
+    this.#metrics = metrics;
     this.#trust = new Trust(provisioning, credentialsOf);
     this.#connections = new Connections(
       this.#trust,
-      (connection) => identifyPeer(registry, this.#trust, connection, clock()),
+      (connection) => identifyPeer({ registry, trust: this.#trust, metrics }, connection, clock()),
       clock,
     );
-    this.#refusals = new Refusals(registry, { kept: options.refusalsKept, clock, log });
+    this.#refusals = new Refusals(registry, { kept: options.refusalsKept, clock, log, metrics });
     this.#upstreams = new Upstreams(provisioning);
     this.#lastSeen = new LastSeen(registry, log);
-    this.#unauthenticated = new Unauthenticated(options.maxUnauthenticated);
+    this.#unauthenticated = new Unauthenticated(options.maxUnauthenticated, () => metrics.crowdedOut.inc());
     this.#exchange = new Exchange({
       provisioning,
       trust: this.#trust,
@@ -90,7 +94,10 @@ export class Gateway implements AsyncDisposable {
       lastSeen: this.#lastSeen,
       silent: options.refusals === 'silent',
       log,
+      metrics,
     });
+    metrics.deviceConnections.from(() => this.#connectionsByAccount());
+    metrics.unidentifiedConnections.from(() => [[{}, this.#unauthenticated.size]]);
     this.#stopListening = registry.changes.listen((change) => {
       this.#trust.forget(change);
       this.#upstreams.forget(change);
@@ -215,9 +222,13 @@ export class Gateway implements AsyncDisposable {
     const account_id = sni === null ? faceAccount : this.#accounts.get(socket);
     // A resumed session shows whoever had it first, under whatever account: none is let in.
     if (socket.isSessionReused() || !account_id || this.#closing) {
+      this.#count(account_id, socket.isSessionReused() ? 'resumed' : 'failed');
       socket.destroy();
       return;
     }
+    this.#count(account_id, 'done');
+    const began = this.#unauthenticated.since(socket);
+    if (began !== null) this.#metrics.handshakeDuration.observe(secondsSince(began));
     // Whoever takes it out of the hands of HTTP (CONNECT) takes its listener for errors away too.
     socket.on('error', () => undefined);
     closeInOrderAlways(socket);
@@ -244,13 +255,32 @@ export class Gateway implements AsyncDisposable {
     this.#unauthenticated.remove(socket);
     if (error instanceof UnknownServerName) {
       const rule = `The connection asked for the host ${JSON.stringify(error.servername)}, which belongs to no account.`;
+      this.#count(null, 'unknown_host');
       this.#noteUnassigned(rule, error.address, error.servername);
     } else if (faceAccount === '' && !this.#accounts.has(socket) && isForLackOfCertificate(error)) {
       const to = canonicalAddress(socket.localAddress);
       const rule = `The connection named no host (no SNI), and the address it came to, ${to}, belongs to no account.`;
+      this.#count(null, 'no_host');
       this.#noteUnassigned(rule, canonicalAddress(socket.remoteAddress), null);
+    } else {
+      const late = (error as NodeJS.ErrnoException).code === 'ERR_TLS_HANDSHAKE_TIMEOUT';
+      this.#count(this.#accounts.get(socket) ?? faceAccount, late ? 'timed_out' : 'failed');
     }
     socket.destroy();
+  }
+
+  /** Counts a handshake that has ended. */
+  #count(account_id: string | null | undefined, outcome: string): void {
+    this.#metrics.handshakes.inc({ account: this.#metrics.accounts.of(account_id || null), outcome });
+  }
+
+  #connectionsByAccount(): Samples {
+    const open = new Map<string, number>();
+    for (const [account_id, size] of this.#connections.sizes) {
+      const label = this.#metrics.accounts.of(account_id);
+      open.set(label, (open.get(label) ?? 0) + size);
+    }
+    return [...open].map(([account, size]) => [{ account }, size] as const);
   }
 
   #noteUnassigned(rule: string, address: string, sni: string | null): void {

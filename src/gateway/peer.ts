@@ -1,8 +1,11 @@
 // Who is calling: the certificates that a connection showed, judged by admission, in the account it speaks to.
 
+import { presentRequest } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 import { admit, type Admission } from '../provisioning/device-credential.ts';
-import { mostCertificates, tooManyCertificates } from '../provisioning/device-identity.ts';
+import { claimedDeviceId, mostCertificates, tooManyCertificates } from '../provisioning/device-identity.ts';
 import { refuse } from '../provisioning/refusal.ts';
+import { actAs, type Actor } from '../registry/acting.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Connection } from './connections.ts';
 import { readOthers, readShown } from './shown.ts';
@@ -19,8 +22,7 @@ const refused = (...refusal: Parameters<typeof refuse>): Admission => ({
  * the leaf's TBSCertificate until something that it rests on changes; nothing in the registry replaces a validation.
  */
 export async function identifyPeer(
-  registry: Registry,
-  trust: Trust,
+  { registry, trust, metrics }: { registry: Registry; trust: Trust; metrics: Metrics },
   connection: Connection,
   now: number,
 ): Promise<Admission> {
@@ -39,7 +41,19 @@ export async function identifyPeer(
     epoch = trust.verdicts.epoch;
     return trust.trustOf(account_id);
   };
-  const admission = await admit(registry, loadTrust, certificates, now);
+  const added = (state: 'pending' | 'active') => {
+    const outcome = state === 'active' ? 'added' : 'pending';
+    metrics.provisionings.inc({ account: metrics.accounts.of(account_id), method: 'device', outcome });
+  };
+  // What is recorded is recorded of whoever it proves to be; nothing is of whoever only claims to be somebody.
+  const device: Actor = {
+    kind: 'device',
+    id: null,
+    name: claimedDeviceId(leaf) ?? '',
+    address: connection.address,
+    request: presentRequest(),
+  };
+  const admission = await actAs(device, () => admit(registry, loadTrust, certificates, now, added));
   if (admission.kind !== 'refused') trust.verdicts.remember(account_id, leaf.tbsSha256, admission, epoch);
   return admission;
 }

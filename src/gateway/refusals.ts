@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 import { claimedDeviceId } from '../provisioning/device-identity.ts';
 import type { Refusal } from '../provisioning/refusal.ts';
 import { unassigned } from '../registry/refusals.ts';
@@ -34,19 +35,29 @@ export interface RefusedAt {
 /** What is gathered of a refusal: all of its record but the ID. */
 type Gathered = Omit<RefusalRecord, 'id'>;
 
+export interface RefusalOptions {
+  /** How many are kept for each account. */
+  readonly kept: number;
+  readonly clock: () => number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
 /** Gathers refusals and writes them. */
 export class Refusals implements AsyncDisposable {
   readonly #registry: Registry;
   readonly #kept: number;
   readonly #clock: () => number;
   readonly #log: Log;
+  readonly #metrics: Metrics;
   readonly #timer: NodeJS.Timeout;
   /** By account and sameness. */
   readonly #gathered = new Map<string, Map<string, Gathered>>();
   #size = 0;
   #dropped = 0;
 
-  constructor(registry: Registry, { kept, clock, log }: { kept: number; clock: () => number; log: Log }) {
+  constructor(registry: Registry, { kept, clock, log, metrics }: RefusalOptions) {
+    this.#metrics = metrics;
     this.#registry = registry;
     this.#kept = kept;
     this.#clock = clock;
@@ -56,6 +67,7 @@ export class Refusals implements AsyncDisposable {
 
   /** Notes a refusal. The same device failing the same way again adds to a count. */
   note({ code, rule, remedy }: Refusal, where: RefusedAt): void {
+    this.#metrics.refusals.inc({ account: this.#metrics.accounts.of(where.account_id), code });
     const account_id = where.account_id ?? unassigned;
     const leaf = where.shown?.leaf ?? undefined;
     // The common name of a provisioning key's certificate is no device ID.

@@ -2,6 +2,7 @@
 
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { presentRequest } from '../log.ts';
 import { Problem, sentenceOf } from '../problem.ts';
 
 /** How long a connection that was refused is read on, so that the reply is not lost to a reset, in milliseconds. */
@@ -10,7 +11,11 @@ const lingering = 2000;
 /** Sends JSON. */
 export function replyJson(response: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'x-request-id': presentRequest() ?? '',
+  });
   response.end(text);
 }
 
@@ -27,6 +32,7 @@ export function replyProblem(response: ServerResponse, problem: Problem, { last 
   response.writeHead(problem.status, STATUS_CODES[problem.status] ?? '', {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(text),
+    'x-request-id': presentRequest() ?? '',
     ...(last ? { connection: 'close' } : {}),
     ...(problem.status === 503 || problem.status === 429 ? { 'retry-after': '5' } : {}),
   });

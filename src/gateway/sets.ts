@@ -9,6 +9,11 @@ export class Sets<Member> {
     return [...(this.#sets.get(key) ?? [])];
   }
 
+  /** How many members there are under each key that has any. */
+  get sizes(): ReadonlyMap<string, number> {
+    return new Map([...this.#sets].map(([key, { size }]) => [key, size]));
+  }
+
   /** Adds a member under a key; again is fine. */
   add(key: string, member: Member): void {
     const members = this.#sets.get(key);

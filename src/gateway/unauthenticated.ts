@@ -9,12 +9,16 @@ import type { Socket } from 'node:net';
  */
 export class Unauthenticated implements Disposable {
   readonly #most: number;
+  readonly #ended: () => void;
   readonly #sockets = new Map<string, Socket>();
   /** Those of them that may have sent nothing yet: nobody is looked at twice, or a flood would cost its square. */
   readonly #silent = new Map<string, Socket>();
+  readonly #since = new Map<string, number>();
 
-  constructor(most: number) {
+  /** `ended` is called for each that ends for lack of room. */
+  constructor(most: number, ended: () => void = () => {}) {
     this.#most = most;
+    this.#ended = ended;
   }
 
   /** Takes up a connection; false where there is no place, and it has been ended. */
@@ -26,11 +30,23 @@ export class Unauthenticated implements Disposable {
     }
     this.#sockets.set(key, socket);
     this.#silent.set(key, socket);
+    this.#since.set(key, performance.now());
     socket.once('close', () => {
       if (this.#sockets.get(key) === socket) this.#forget(key);
     });
     if (this.#sockets.size > this.#most) this.#endOldestSilent();
     return !socket.destroyed;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  /** When the connection below a TLS socket was taken up, by `performance.now()`; null where it is not among these. */
+  since(socket: Socket): number | null {
+    const key = keyOf(socket);
+    return (key !== null && this.#since.get(key)) || null;
   }
 
   /** Lets go of a connection that is somebody's, or has failed; it may be the TLS socket over the one taken up. */
@@ -44,6 +60,8 @@ export class Unauthenticated implements Disposable {
       this.#silent.delete(key);
       if (socket.bytesRead > 0) continue;
       this.#sockets.delete(key);
+      this.#since.delete(key);
+      this.#ended();
       socket.destroy();
       return;
     }
@@ -52,6 +70,7 @@ export class Unauthenticated implements Disposable {
   #forget(key: string): void {
     this.#sockets.delete(key);
     this.#silent.delete(key);
+    this.#since.delete(key);
   }
 
   [Symbol.dispose](): void {

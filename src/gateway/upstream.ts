@@ -48,10 +48,10 @@ const dropped = new Set([
 
 /** The back ends of all accounts, opened when first needed and closed when they change. */
 export class Upstreams implements Disposable {
-  readonly #provisioning: Pick<Provisioning, 'registry' | 'seal'>;
+  readonly #provisioning: Pick<Provisioning, 'registry' | 'seal' | 'outbound'>;
   readonly #byAccount = new Map<string, Promise<BackEnd[]>>();
 
-  constructor(provisioning: Pick<Provisioning, 'registry' | 'seal'>) {
+  constructor(provisioning: Pick<Provisioning, 'registry' | 'seal' | 'outbound'>) {
     this.#provisioning = provisioning;
   }
 
@@ -84,15 +84,20 @@ export class Upstreams implements Disposable {
 
   #agentOf(upstream: Upstream): http.Agent {
     const pool = { keepAlive: true, maxSockets: mostSockets, maxFreeSockets: 16 };
-    if (!upstream.url.startsWith('https:')) return new http.Agent(pool);
-    using key = upstream.sealed_key === null ? null : openUpstreamKey(this.#provisioning.seal, upstream);
-    return new https.Agent({
+    const { seal, outbound } = this.#provisioning;
+    const guarded = upstream.guarded === 1;
+    if (!upstream.url.startsWith('https:')) {
+      return guarded ? outbound.agent(new URL(upstream.url), pool) : new http.Agent(pool);
+    }
+    using key = upstream.sealed_key === null ? null : openUpstreamKey(seal, upstream);
+    const options = {
       ...pool,
       ...(upstream.ca === null ? {} : { ca: upstream.ca }),
       ...(upstream.certificate === null || key === null
         ? {}
         : { cert: upstream.certificate, key: key.reveal().toString('utf8') }),
-    });
+    };
+    return guarded ? outbound.agent(new URL(upstream.url), options) : new https.Agent(options);
   }
 
   #close(account_id: string, end: (agent: http.Agent) => void): void {

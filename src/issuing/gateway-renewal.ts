@@ -2,9 +2,11 @@
 
 import type { Seal } from '../custody/seal.ts';
 import type { Log } from '../log.ts';
+import { Problem } from '../problem.ts';
 import { listAccounts, requireAccount } from '../registry/accounts.ts';
-import { gatewayCertificatesDue } from '../registry/gateway-cas.ts';
+import { gatewayCertificateOf, gatewayCertificatesDue } from '../registry/gateway-cas.ts';
 import type { Account } from '../registry/tables.ts';
+import { formatInstant } from '../time.ts';
 import { createGatewayCas, currentGatewayCertificate } from './gateway-ca.ts';
 import type { Issuer } from './issuer.ts';
 
@@ -35,6 +37,16 @@ async function renew(issuer: Issuer, seal: Seal, log: Log, accounts: readonly Ac
       await currentGatewayCertificate(issuer, seal, account);
     } catch (error) {
       log.error({ err: error, account: account.name }, 'the gateway certificate could not be renewed');
+      await tellOfFailure(issuer, account, error).catch((err: unknown) => {
+        log.error({ err, account: account.name }, 'an event could not be kept');
+      });
     }
   }
+}
+
+async function tellOfFailure({ registry }: Issuer, { id: account_id }: Account, error: unknown): Promise<void> {
+  const present = await gatewayCertificateOf(registry.read, account_id);
+  const reason = error instanceof Problem ? error.message : 'The server failed: its log says how.';
+  const data = { not_after: formatInstant(present?.not_after ?? null), reason };
+  await registry.write('recordEvents', { events: [{ type: 'gateway_certificate.not_renewed', account_id, data }] });
 }

@@ -21,6 +21,9 @@ import { proveKey, publicHalf } from './key-proof.ts';
 import { custodyKey, isAt, placeOf, recordOf } from './key-record.ts';
 import { algorithmOf } from './signing-ca.ts';
 
+/** What an account that issues nothing may have keys for, and what the server itself has them for. */
+const neverForDevices: ReadonlySet<KeyPurpose> = new Set(['gateway-ca', 'operator-ca', 'audit']);
+
 /** What may be done with keys of ours by whoever cannot sign with them: only the issuer has the whole. */
 export type KeyCare = Omit<HeldKeys, 'sign'>;
 
@@ -69,12 +72,12 @@ export class HeldKeys {
     keyType,
     exportable = this.#newKeysIn.name === 'software',
   }: {
-    account: Account;
+    account: Pick<Account, 'id' | 'kind'>;
     purpose: KeyPurpose;
     keyType: KeyType;
     exportable?: boolean;
   }): Promise<KeyRow> {
-    if (account.kind !== 'test' && purpose !== 'gateway-ca') throw new Problem('provisioning_not_offered');
+    if (account.kind !== 'test' && !neverForDevices.has(purpose)) throw new Problem('provisioning_not_offered');
     const custodian = this.#newKeysIn;
     const request = { id: randomUUID(), keyType, exportable };
     const { publicKey, remembered } = await custodian.create(request);

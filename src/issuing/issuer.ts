@@ -3,6 +3,7 @@
 import { hash, randomUUID } from 'node:crypto';
 
 import { CustodyProblem } from '../custody/custodian.ts';
+import { Metrics, secondsSince } from '../metrics.ts';
 import type { Intention } from '../registry/certificates.ts';
 import type { KeyRow } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
@@ -65,10 +66,22 @@ export class Issuer {
   readonly keys: KeyCare;
   readonly #keys: HeldKeys;
   readonly #recording: Recording;
+  readonly #metrics: Metrics;
   /** How many device certificates each key has signed since the start, by the key's ID. */
   readonly #signed = new Map<string, number>();
 
-  constructor({ registry, keys, clock }: { registry: Registry; keys: HeldKeys; clock: () => number }) {
+  constructor({
+    registry,
+    keys,
+    clock,
+    metrics = new Metrics(),
+  }: {
+    registry: Registry;
+    keys: HeldKeys;
+    clock: () => number;
+    metrics?: Metrics;
+  }) {
+    this.#metrics = metrics;
     this.registry = registry;
     this.clock = clock;
     this.keys = keys;
@@ -115,6 +128,18 @@ export class Issuer {
    */
   async issue(token: Prepared, recording: Recording = this.#recording): Promise<Buffer> {
     const linted = Token.redeem(token, this);
+    const began = performance.now();
+    let outcome: 'issued' | 'failed' = 'failed';
+    try {
+      const der = await this.#issue(token, linted, recording);
+      outcome = 'issued';
+      return der;
+    } finally {
+      this.#metrics.issuingDuration.observe({ profile: token.intention.profile, outcome }, secondsSince(began));
+    }
+  }
+
+  async #issue(token: Prepared, linted: Linted, recording: Recording): Promise<Buffer> {
     const { account_id, tbs_sha256 } = token.intention;
     this.#keys.ready(linted.plan.key);
     await recording.intend(token.intention);

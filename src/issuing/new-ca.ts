@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Account, KeyRow } from '../registry/tables.ts';
 import { parseCertificate } from '../x509/certificate.ts';
-import type { Issuer } from './issuer.ts';
+import type { Issuer, Recording } from './issuer.ts';
 import { profiles } from './profile.ts';
 import type { CaRequest } from './request.ts';
 import type { SigningCa } from './signing-ca.ts';
@@ -13,14 +13,15 @@ import type { SigningCa } from './signing-ca.ts';
 export type NewCa = SigningCa & { readonly id: string };
 
 /**
- * Makes a P-256 key and a CA of it. `exportable` as HeldKeys.create takes it. Throws as HeldKeys.create, Issuer.prepare
+ * Makes a P-256 key and a CA of it. `exportable` as HeldKeys.create takes it, `recording` as
+ * Issuer.issue does. Throws as HeldKeys.create, Issuer.prepare
  * and Issuer.issue do.
  */
 export async function makeCa(
   issuer: Issuer,
   account: Account,
   profile: CaRequest['profile'],
-  { exportable }: { exportable?: boolean | undefined } = {},
+  { exportable, recording }: { exportable?: boolean | undefined; recording?: Recording } = {},
 ): Promise<NewCa> {
   const id = randomUUID();
   const key = await issuer.keys.create({
@@ -30,7 +31,7 @@ export async function makeCa(
     ...(exportable !== undefined && { exportable }),
   });
   try {
-    const certificate = await issuer.issue(issuer.prepare({ profile, account, key, id }));
+    const certificate = await issuer.issue(issuer.prepare({ profile, account, key, id }), recording);
     return { id, key, certificate: parseCertificate(certificate) };
   } catch (error) {
     return discard(issuer, key, error);

@@ -9,7 +9,9 @@ export type ProfileName =
   | 'gateway'
   | 'gateway_ca'
   | 'fleet_root_ca'
-  | 'provisioning_ca';
+  | 'provisioning_ca'
+  | 'operator'
+  | 'operator_ca';
 
 /** A profile. Every certificate also has a random serial number, a subject and a subject key identifier. */
 export interface Profile {
@@ -107,5 +109,25 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     extendedKeyUsage: clientAuth,
     notBefore: aDayBack,
     lifetime: 30 * year,
+  },
+  operator: {
+    name: 'operator',
+    ca: false,
+    signedBy: 'operator-ca',
+    testAccountsOnly: false,
+    keyUsage: ['digitalSignature'],
+    extendedKeyUsage: serverAuth,
+    notBefore: aDayBack,
+    lifetime: 90 * day,
+  },
+  operator_ca: {
+    name: 'operator_ca',
+    ca: true,
+    signedBy: 'operator-ca',
+    testAccountsOnly: false,
+    keyUsage: signsCertificates,
+    extendedKeyUsage: serverAuth,
+    notBefore: aDayBack,
+    lifetime: 20 * year,
   },
 };

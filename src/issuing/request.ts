@@ -33,22 +33,23 @@ export interface ProvisioningKeyRequest extends LeafRequest {
   notAfter: number;
 }
 
-export interface GatewayRequest extends LeafRequest {
-  profile: 'gateway';
-  /** DNS names in lower case and IP addresses, as the account has them; the first that fits becomes the common name. */
+/** A TLS server of ours: an account's gateway, or the operators' listener. */
+export interface TlsServerRequest extends LeafRequest {
+  profile: 'gateway' | 'operator';
+  /** DNS names in lower case and IP addresses in canonical form; the first that fits becomes the common name. */
   hosts: readonly string[];
 }
 
 /** A CA's own certificate, signed by its own key. */
 export interface CaRequest {
-  profile: 'gateway_ca' | 'fleet_root_ca' | 'provisioning_ca';
+  profile: 'gateway_ca' | 'fleet_root_ca' | 'provisioning_ca' | 'operator_ca';
   account: Account;
   key: KeyRow;
   /** The CA's ID, which makes its subject differ from that of every other CA. */
   id: string;
 }
 
-export type IssuanceRequest = DeviceRequest | ProvisioningKeyRequest | GatewayRequest | CaRequest;
+export type IssuanceRequest = DeviceRequest | ProvisioningKeyRequest | TlsServerRequest | CaRequest;
 
 /** What a certificate is to be, down to everything that its encoding and its lint need. */
 export interface Plan {
@@ -80,6 +81,7 @@ const caTitles = {
   gateway_ca: 'Gateway CA',
   fleet_root_ca: 'Fleet Root CA',
   provisioning_ca: 'Provisioning CA',
+  operator_ca: 'Fleetroot operator CA',
 } as const satisfies Partial<Record<ProfileName, string>>;
 
 /**
@@ -106,7 +108,7 @@ export function planOf(request: IssuanceRequest, now: number): Plan {
     publicKey: 'ca' in request ? request.publicKey : request.key.public_key,
     ...validityOf(profile, issuer, notAfterOf(request, profile, now), now),
     now,
-    hosts: request.profile === 'gateway' ? request.hosts : [],
+    hosts: 'hosts' in request ? request.hosts : [],
   };
 }
 
@@ -122,10 +124,12 @@ function subjectOf(request: IssuanceRequest): { subject: Buffer; commonName: str
     case 'provisioning_key':
       return named(request.id);
     case 'gateway':
+    case 'operator':
       return named(request.hosts.find((host) => host.length <= longestCommonName) ?? null, request.account.name);
     case 'gateway_ca':
     case 'fleet_root_ca':
     case 'provisioning_ca':
+    case 'operator_ca':
       return named(`${caTitles[request.profile]} ${request.id}`, request.account.name);
   }
 }
@@ -149,6 +153,8 @@ function notAfterOf(request: IssuanceRequest, profile: Profile, now: number): nu
     case 'gateway_ca':
     case 'fleet_root_ca':
     case 'provisioning_ca':
+    case 'operator':
+    case 'operator_ca':
       return now + profile.lifetime!;
   }
 }

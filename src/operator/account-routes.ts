@@ -4,14 +4,25 @@ import { setImmediate } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { switchGatewayCa } from '../issuing/gateway-ca.ts';
 import { eraseStandbyKey, exportStandbyKey } from '../issuing/key-export.ts';
+import {
+  impactOfEnd,
+  impactOfErasedStandby,
+  impactOfPolicy,
+  impactOfRemovedFile,
+  impactOfRemovedHost,
+  impactOfSwitchedGateway,
+} from '../provisioning/account-impact.ts';
 import { addHost, createAccount, deleteAccount, removeHost, setPolicy } from '../provisioning/accounts.ts';
 import { forgetGoneAccount } from '../provisioning/owner-pin.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { listAccounts } from '../registry/accounts.ts';
 import { Secret } from '../secret.ts';
+import { destructive, weighed } from './impact.ts';
+import { DestructiveQuery, orImpact } from './impact-schemas.ts';
 import { readDuration } from './inputs.ts';
 import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount } from './named.ts';
+import { cursorOf, linkCursor, readCursor, standardLimit } from './paging.ts';
 import { principalOf, sees } from './principal.ts';
 import { accountJson, bareAccountJson, exportedKeyJson } from './representations.ts';
 import {
@@ -22,12 +33,14 @@ import {
   HostPath,
   NewAccount,
   NewHost,
+  PageQuery,
   Policy,
 } from './schemas.ts';
 import { owners, readers, rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 const response = { 200: AccountSchema };
+const querystring = DestructiveQuery;
 
 /** Adds the routes of accounts, their hosts, files and gateway CAs. */
 export function accountRoutes(api: Api, p: Provisioning): void {
@@ -35,12 +48,21 @@ export function accountRoutes(api: Api, p: Provisioning): void {
 
   api.get(
     '/accounts',
-    { ...rule('listAccounts', 'signed-in'), schema: { response: { 200: Type.Array(AccountSchema) } } },
-    async (request) => {
+    {
+      ...rule('listAccounts', 'signed-in'),
+      schema: { querystring: PageQuery, response: { 200: Type.Array(AccountSchema) } },
+    },
+    async (request, reply) => {
       const principal = principalOf(request);
+      const { limit = standardLimit, cursor } = request.query;
+      const [after = ''] = cursor === undefined ? [] : readCursor('accounts', cursor, ['text']);
       const shown: AccountJson[] = [];
-      for (const account of await listAccounts(registry.read)) {
+      for (const account of await listAccounts(registry.read, { after })) {
         if (!sees(principal, account.id)) continue;
+        if (shown.length === limit) {
+          linkCursor(request, reply, cursorOf('accounts', [shown.at(-1)!.name]));
+          break;
+        }
         shown.push(await accountJson(p, account).catch(() => bareAccountJson(p, account)));
         // Reads do not leave this thread: with many accounts the devices get their turn in between.
         await setImmediate();
@@ -68,25 +90,42 @@ export function accountRoutes(api: Api, p: Provisioning): void {
 
   api.delete(
     '/accounts/:account',
-    { ...rule('deleteAccount', 'administrator'), schema: { params: AccountPath, response } },
-    async ({ params }) => {
-      await forgetGoneAccount(p, params.account);
+    {
+      ...rule('deleteAccount', 'administrator'),
+      ...destructive,
+      schema: { params: AccountPath, querystring, response: orImpact(AccountSchema) },
+    },
+    async ({ params, query }) => {
+      if (!query.dry_run) await forgetGoneAccount(p, params.account);
       const account = await namedAccount(registry.read, params.account);
-      // What is in its rows does not keep it.
-      const last = await accountJson(p, account).catch(() => bareAccountJson(p, account));
-      await deleteAccount(p, account);
-      return last;
+      return weighed(query, 'deleteAccount', {
+        weigh: () => impactOfEnd(p, account),
+        act: async (confirmed) => {
+          // What is in its rows does not keep it.
+          const last = await accountJson(p, account).catch(() => bareAccountJson(p, account));
+          await deleteAccount(p, account, { mostDevices: confirmed });
+          return last;
+        },
+      });
     },
   );
 
   api.patch(
     '/accounts/:account',
-    { ...rule('updateAccount', owners), schema: { params: AccountPath, body: Policy, response } },
-    async (request) => {
-      const account = await namedAccount(registry.read, request.params.account);
-      const { validity, ...policy } = request.body;
+    {
+      ...rule('updateAccount', owners),
+      ...destructive,
+      schema: { params: AccountPath, querystring, body: Policy, response: orImpact(AccountSchema) },
+    },
+    async ({ params, query, body }) => {
+      const account = await namedAccount(registry.read, params.account);
+      const { validity, ...others } = body;
       const validity_seconds = validity === undefined ? undefined : readDuration('validity', validity) / 1000;
-      return accountJson(p, await setPolicy(p, account, { ...policy, ...(validity_seconds && { validity_seconds }) }));
+      const policy = { ...others, ...(validity_seconds && { validity_seconds }) };
+      return weighed(query, 'updateAccount', {
+        weigh: () => impactOfPolicy(p, account, policy),
+        act: async () => accountJson(p, await setPolicy(p, account, policy)),
+      });
     },
   );
 
@@ -102,38 +141,65 @@ export function accountRoutes(api: Api, p: Provisioning): void {
 
   api.delete(
     '/accounts/:account/hosts/:host',
-    { ...rule('removeHost', 'administrator'), schema: { params: HostPath, response } },
-    async ({ params }) => {
+    {
+      ...rule('removeHost', 'administrator'),
+      ...destructive,
+      schema: { params: HostPath, querystring, response: orImpact(AccountSchema) },
+    },
+    async ({ params, query }) => {
       const account = await namedAccount(registry.read, params.account);
-      await removeHost(p, account, params.host);
-      return accountJson(p, account);
+      return weighed(query, 'removeHost', {
+        weigh: () => impactOfRemovedHost(p, account, params.host),
+        act: async () => {
+          await removeHost(p, account, params.host);
+          return accountJson(p, account);
+        },
+      });
     },
   );
 
   api.delete(
     '/accounts/:account/files/:entry',
-    { ...rule('removeFile', owners), schema: { params: EntryPath, response } },
-    async ({ params }) => {
+    {
+      ...rule('removeFile', owners),
+      ...destructive,
+      schema: { params: EntryPath, querystring, response: orImpact(AccountSchema) },
+    },
+    async ({ params, query }) => {
       const account = await namedAccount(registry.read, params.account);
-      await registry.write('removeAccountFile', { account_id: account.id, entry: params.entry });
-      return accountJson(p, account);
+      return weighed(query, 'removeFile', {
+        weigh: () => impactOfRemovedFile(p, account, params.entry),
+        act: async () => {
+          await registry.write('removeAccountFile', { account_id: account.id, entry: params.entry });
+          return accountJson(p, account);
+        },
+      });
     },
   );
 
   api.post(
     '/accounts/:account/gateway-cas/switch',
-    { ...rule('switchGatewayCa', owners), schema: { params: AccountPath, response } },
-    async (request) => {
-      const account = await namedAccount(registry.read, request.params.account);
-      await switchGatewayCa(issuer, seal, account);
-      return accountJson(p, account);
+    {
+      ...rule('switchGatewayCa', owners),
+      ...destructive,
+      schema: { params: AccountPath, querystring, response: orImpact(AccountSchema) },
+    },
+    async ({ params, query }) => {
+      const account = await namedAccount(registry.read, params.account);
+      return weighed(query, 'switchGatewayCa', {
+        weigh: () => impactOfSwitchedGateway(p, account),
+        act: async () => {
+          await switchGatewayCa(issuer, seal, account);
+          return accountJson(p, account);
+        },
+      });
     },
   );
 
   api.post(
     '/accounts/:account/gateway-cas/standby/export',
     {
-      ...rule('exportStandbyGatewayCaKey', owners),
+      ...rule('exportStandbyGatewayCaKey', owners, { secretReply: true }),
       schema: { params: AccountPath, body: NewPassphrase, response: { 200: ExportedKeySchema } },
     },
     async ({ params, body }) => {
@@ -145,11 +211,20 @@ export function accountRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/gateway-cas/standby/erase',
-    { ...rule('eraseStandbyGatewayCaKey', owners), schema: { params: AccountPath, response } },
-    async ({ params }) => {
+    {
+      ...rule('eraseStandbyGatewayCaKey', owners),
+      ...destructive,
+      schema: { params: AccountPath, querystring, response: orImpact(AccountSchema) },
+    },
+    async ({ params, query }) => {
       const account = await namedAccount(registry.read, params.account);
-      await eraseStandbyKey(issuer, account);
-      return accountJson(p, account);
+      return weighed(query, 'eraseStandbyGatewayCaKey', {
+        weigh: () => impactOfErasedStandby(p, account),
+        act: async () => {
+          await eraseStandbyKey(issuer, account);
+          return accountJson(p, account);
+        },
+      });
     },
   );
 }

@@ -1,38 +1,77 @@
 // The operators' two listeners: a Unix socket in the data directory for the local administrator, and TCP for everyone with a login.
 
 import type { AddressInfo } from 'node:net';
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
-import fastify, { type FastifyInstance } from 'fastify';
+import { Readable } from 'node:stream';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
+import cookies from '@fastify/cookie';
 import type { Log } from '../log.ts';
+import type { Login } from '../login/login.ts';
+import type { SingleSignOn } from '../login/single-sign-on.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Webhooks } from '../notification/webhooks.ts';
+import type { Tokens } from '../login/tokens.ts';
 import { Problem } from '../problem.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { accountRoutes } from './account-routes.ts';
-import { allowListRoutes } from './allow-list-routes.ts';
+import { allowListFileRoutes, allowListRoutes } from './allow-list-routes.ts';
+import { type Audit, auditRoutes } from './audit-routes.ts';
 import { credentialsRoutes } from './credentials-routes.ts';
 import { type Custody, custodyRoutes } from './custody-routes.ts';
+import { descriptionRoutes } from './description-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
+import { eventRoutes, type Events } from './event-routes.ts';
 import { fileRoutes } from './file-routes.ts';
 import { fleetRootRoutes } from './fleet-root-routes.ts';
-import { type Authenticate, guard } from './guard.ts';
+import { fleetRoutes } from './fleet-routes.ts';
+import { type Authenticate, guard, mayStill } from './guard.ts';
+import { closeHttpServer, openHttpServer } from './http-server.ts';
+import { takeIdempotencyKeys } from './idempotency.ts';
+import { boundInput } from './inbound.ts';
 import { keyRoutes } from './key-routes.ts';
 import { listenOnSocket } from './listen-on-socket.ts';
+import type { ListenerOptions } from './listener.ts';
+import { memberRoutes } from './member-routes.ts';
+import { type MetricsOpen, metricsRoutes } from './metrics-routes.ts';
+import { operatorRoutes } from './operator-routes.ts';
+import { ownLoginRoutes } from './own-login-routes.ts';
+import { type ChangesUnderWay, honourPreconditions } from './preconditions.ts';
 import { socketPrincipal } from './principal.ts';
-import { answerClientError, answerErrors, answerUnknownPath } from './problems.ts';
 import type { Readiness } from './readiness.ts';
 import { refusalRoutes } from './refusal-routes.ts';
+import { RefusedAttempts } from './refused-attempts.ts';
 import { requireRules, rule } from './rule.ts';
+import { sessionRoutes } from './session-routes.ts';
+import { singleSignOnRoutes } from './single-sign-on-routes.ts';
+import { tokenRoutes } from './token-routes.ts';
 import { trustSetRoutes } from './trust-set-routes.ts';
 import { upstreamRoutes } from './upstream-routes.ts';
+import { webhookRoutes } from './webhook-routes.ts';
 
 export interface OperatorOptions {
   /** Absolute path of the Unix socket, of any length. */
   readonly socketPath: string;
-  /** Loopback TCP port; 0 for a free one. */
+  /** The IP address that the TCP port is opened on. */
+  readonly address: string;
+  /** TCP port; 0 for a free one. */
   readonly port: number;
+  /** The certificate of the TCP port, and its hosts. */
+  readonly listener: ListenerOptions;
   readonly provisioning: Provisioning;
   readonly custody: Custody;
+  readonly audit: Audit;
   readonly log: Log;
   readonly ready: () => Promise<Readiness>;
+  readonly metrics: Metrics;
+  readonly metricsOpen: MetricsOpen;
+  readonly tokens: Tokens;
+  readonly events: Events;
+  readonly webhooks: Webhooks;
+  readonly login: Login;
+  /** Null where no identity provider is configured. */
+  readonly sso: SingleSignOn | null;
+  /** Where operators reach the server, such as `https://fleet.example`; known once it listens. */
+  readonly url: () => string;
   /** Who calls over TCP; whoever opens the socket is its administrator. */
   readonly authenticate: Authenticate;
 }
@@ -42,30 +81,53 @@ export interface Operator extends AsyncDisposable {
   readonly port: number;
 }
 
-const bodyLimit = 4 * 1024 * 1024;
-/** A percent-encoded device ID of 64 characters of four bytes, and room for names that are merely wrong. */
-const longestSegment = 4096;
-/** How long a request may take to arrive, in milliseconds. */
-const requestTimeout = 60_000;
-/** How long a call may go on after the end has begun, in milliseconds. */
-const patience = 2_000;
-
 /**
  * Opens both listeners. The socket is there for its owner alone and takes the place of one that a killed server left,
  * so the caller must know that no other server lives. Throws Problem `unavailable` where the port is taken.
  */
 export async function startOperator({
   socketPath,
+  address,
   port,
+  listener,
   provisioning,
   custody,
+  audit,
   log,
   ready,
+  metrics,
+  metricsOpen,
+  tokens,
+  events,
+  webhooks,
+  login,
+  sso,
+  url,
   authenticate,
 }: OperatorOptions): Promise<Operator> {
   await using opened = new AsyncDisposableStack();
-  const remote = opened.adopt(openApi(provisioning, custody, { log, ready, authenticate }), close);
-  await remote.listen({ host: '127.0.0.1', port }).catch((error: NodeJS.ErrnoException) => {
+  const refused = opened.use(new RefusedAttempts(provisioning.registry, log));
+  const underWay = { calls: new Set<string>(), changes: new Map<string, Promise<void>>() };
+  const shared = {
+    audit,
+    refused,
+    underWay,
+    log,
+    ready,
+    metrics,
+    metricsOpen,
+    tokens,
+    events,
+    webhooks,
+    login,
+    sso,
+    url,
+  };
+  const remote = opened.adopt(
+    await openApi(provisioning, custody, { ...shared, authenticate, listener }),
+    closeHttpServer,
+  );
+  await remote.listen({ host: address, port }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') throw error;
     throw new Problem(
       'unavailable',
@@ -75,10 +137,18 @@ export async function startOperator({
   });
   // A program of its own, so that nothing that comes over TCP can ever be taken for the socket's.
   const local = opened.adopt(
-    openApi(provisioning, custody, { log, ready, authenticate: async () => socketPrincipal }),
-    close,
+    await openApi(provisioning, custody, {
+      ...shared,
+      authenticate: async () => socketPrincipal,
+      listener: null,
+    }),
+    closeHttpServer,
   );
   opened.use(await listenOnSocket(local, socketPath));
+  metrics.operatorConnections.from(async () => [
+    [{ listener: 'tcp' }, await connectionsOf(remote)],
+    [{ listener: 'socket' }, await connectionsOf(local)],
+  ]);
   const all = opened.move();
   return {
     port: (remote.server.address() as AddressInfo).port,
@@ -86,38 +156,87 @@ export async function startOperator({
   };
 }
 
+function connectionsOf({ server }: FastifyInstance): Promise<number> {
+  return new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0)));
+}
+
 interface ApiOptions {
+  readonly audit: Audit;
+  readonly refused: RefusedAttempts;
+  /** What both listeners are at: one thing may be called for by either. */
+  readonly underWay: { readonly calls: Set<string>; readonly changes: ChangesUnderWay };
   readonly log: Log;
   readonly ready: () => Promise<Readiness>;
+  readonly metrics: Metrics;
+  readonly metricsOpen: MetricsOpen;
+  readonly tokens: Tokens;
+  readonly events: Events;
+  readonly webhooks: Webhooks;
+  readonly login: Login;
+  /** Null where no identity provider is configured. */
+  readonly sso: SingleSignOn | null;
+  readonly url: () => string;
   readonly authenticate: Authenticate;
+  /** Null for the socket. */
+  readonly listener: ListenerOptions | null;
 }
 
 /** Everything that may be asked, each by its rule; `authenticate` says who asks. */
-function openApi(
+async function openApi(
   provisioning: Provisioning,
   custody: Custody,
-  { log, ready, authenticate }: ApiOptions,
-): FastifyInstance {
-  const app = openServer(log);
+  {
+    audit,
+    refused,
+    underWay,
+    log,
+    ready,
+    metrics,
+    metricsOpen,
+    tokens,
+    events,
+    webhooks,
+    login,
+    sso,
+    url,
+    authenticate,
+    listener,
+  }: ApiOptions,
+): Promise<FastifyInstance> {
+  const app = await openHttpServer(log, metrics, listener);
+  await app.register(cookies);
   requireRules(app);
-  guard(app, provisioning.registry, authenticate);
+  guard(app, provisioning.registry, { authenticate, metricsOpen });
+  refused.watch(app);
+  boundInput(app);
+  takeIdempotencyKeys(app, provisioning.registry, underWay.calls);
+  honourPreconditions(app, underWay.changes);
   healthRoutes(app, ready);
-  app.addHook('onResponse', async ({ method, url }, reply) => {
-    if (method !== 'GET') log.info({ method, url, status: reply.statusCode }, 'operator call');
-  });
+  metricsRoutes(app, metrics);
   void app.register(
     async (scope) => {
       const api = scope.withTypeProvider<TypeBoxTypeProvider>();
+      descriptionRoutes(api);
       accountRoutes(api, provisioning);
       credentialsRoutes(api, provisioning);
       fleetRootRoutes(api, provisioning);
       trustSetRoutes(api, provisioning);
+      fleetRoutes(api, provisioning);
       deviceRoutes(api, provisioning);
       allowListRoutes(api, provisioning);
       refusalRoutes(api, provisioning);
       upstreamRoutes(api, provisioning);
       custodyRoutes(api, custody);
       keyRoutes(api, provisioning);
+      auditRoutes(api, provisioning, audit);
+      tokenRoutes(api, provisioning, tokens);
+      eventRoutes(api, provisioning, events, (request) => mayStill(request, provisioning.registry, authenticate));
+      webhookRoutes(api, webhooks);
+      sessionRoutes(api, login);
+      ownLoginRoutes(api, login);
+      operatorRoutes(api, login, url);
+      memberRoutes(api, login, url);
+      singleSignOnRoutes(api, login, sso);
     },
     { prefix: '/api/v1' },
   );
@@ -136,6 +255,19 @@ function openApi(
     },
     { prefix: '/api/v1' },
   );
+  void app.register(
+    async (scope) => {
+      scope.removeAllContentTypeParsers();
+      // Of any length, and read as it arrives.
+      scope.addContentTypeParser('application/octet-stream', async (_: unknown, body: unknown) => body);
+      scope.addHook('preValidation', async ({ body }) => {
+        if (!(body instanceof Readable))
+          throw new Problem('invalid_request', 'The body is to be a file: there is none.');
+      });
+      allowListFileRoutes(scope.withTypeProvider<TypeBoxTypeProvider>(), provisioning);
+    },
+    { prefix: '/api/v1' },
+  );
   return app;
 }
 
@@ -150,28 +282,4 @@ function healthRoutes(app: FastifyInstance, ready: () => Promise<Readiness>): vo
     if (!serving) throw new Problem('unavailable', 'The server does not serve devices yet.');
     return faults.length === 0 ? { status: 'ready' } : { status: 'degraded', faults };
   });
-}
-
-function openServer(log: Log): FastifyInstance {
-  const answerError = answerErrors(log);
-  const app = fastify({
-    bodyLimit,
-    requestTimeout,
-    routerOptions: { maxParamLength: longestSegment },
-    frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
-    clientErrorHandler: answerClientError,
-    forceCloseConnections: 'idle',
-  });
-  app.removeContentTypeParser('text/plain');
-  app.setValidatorCompiler(TypeBoxValidatorCompiler);
-  app.setErrorHandler(answerError);
-  app.setNotFoundHandler(answerUnknownPath);
-  return app;
-}
-
-/** Lets the calls under way end, for a while. */
-async function close(app: FastifyInstance): Promise<void> {
-  const enough = setTimeout(() => app.server.closeAllConnections(), patience);
-  await app.close();
-  clearTimeout(enough);
 }

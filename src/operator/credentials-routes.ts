@@ -1,16 +1,21 @@
 // Credentials: credentials.zip, and the provisioning keys that went out in it.
 
 import { Type } from 'typebox';
+import { impactOfDisabledKey } from '../provisioning/device-impact.ts';
 import { createCredentials } from '../provisioning/provisioning-key.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { listProvisioningKeys, requireProvisioningKey } from '../registry/provisioning-keys.ts';
+import { destructive, weighed } from './impact.ts';
+import { DestructiveQuery, orImpact } from './impact-schemas.ts';
 import { readInstant } from './inputs.ts';
 import { namedAccount } from './named.ts';
+import { cursorOf, linkCursor, readCursor, standardLimit } from './paging.ts';
 import { provisioningKeyJson } from './representations.ts';
 import {
   AccountPath,
   CredentialsSchema,
   NewCredentials,
+  PageQuery,
   ProvisioningKeyPath,
   ProvisioningKeySchema,
 } from './schemas.ts';
@@ -24,7 +29,7 @@ export function credentialsRoutes(api: Api, p: Provisioning): void {
   api.post(
     '/accounts/:account/credentials',
     {
-      ...rule('createCredentials', changers),
+      ...rule('createCredentials', changers, { secretReply: true }),
       schema: { params: AccountPath, body: NewCredentials, response: { 201: CredentialsSchema } },
     },
     async (request, reply) => {
@@ -47,11 +52,21 @@ export function credentialsRoutes(api: Api, p: Provisioning): void {
     '/accounts/:account/provisioning-keys',
     {
       ...rule('listProvisioningKeys', readers),
-      schema: { params: AccountPath, response: { 200: Type.Array(ProvisioningKeySchema) } },
+      schema: {
+        params: AccountPath,
+        querystring: PageQuery,
+        response: { 200: Type.Array(ProvisioningKeySchema) },
+      },
     },
-    async ({ params }) => {
-      const account = await namedAccount(registry.read, params.account);
-      const keys = await listProvisioningKeys(registry.read, account.id);
+    async (request, reply) => {
+      const account = await namedAccount(registry.read, request.params.account);
+      const { limit = standardLimit, cursor } = request.query;
+      const list = ['provisioning-keys', account.id];
+      const place = cursor === undefined ? undefined : readCursor(list, cursor, ['number', 'text']);
+      const after = place && { created_at: place[0], id: place[1] };
+      const keys = await listProvisioningKeys(registry.read, account.id, { limit, after });
+      const last = keys.at(-1);
+      if (last && keys.length === limit) linkCursor(request, reply, cursorOf(list, [last.created_at, last.id]));
       return Promise.all(keys.map((key) => provisioningKeyJson(p, key)));
     },
   );
@@ -69,13 +84,22 @@ export function credentialsRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/provisioning-keys/:id/disable',
-    { ...rule('disableProvisioningKey', changers), ...one },
-    async ({ params }) => {
+    {
+      ...rule('disableProvisioningKey', changers),
+      ...destructive,
+      schema: {
+        params: ProvisioningKeyPath,
+        querystring: DestructiveQuery,
+        response: orImpact(ProvisioningKeySchema),
+      },
+    },
+    async ({ params, query }) => {
       const account = await namedAccount(registry.read, params.account);
-      return provisioningKeyJson(
-        p,
-        await registry.write('disableProvisioningKey', { account_id: account.id, id: params.id }),
-      );
+      const named = { account_id: account.id, id: params.id };
+      return weighed(query, 'disableProvisioningKey', {
+        weigh: () => impactOfDisabledKey(p, account, params.id),
+        act: async () => provisioningKeyJson(p, await registry.write('disableProvisioningKey', named)),
+      });
     },
   );
 }

@@ -1,4 +1,4 @@
-// Routes whose body is a file as people have it: certificates, an allow-list, an entry of credentials.zip.
+// Routes whose body is a file as people have it: certificates, a key, an entry of credentials.zip.
 
 import { addIntermediate, registerFleetRootCa, trust } from '../issuing/fleet-root-registration.ts';
 import { importStandbyKey } from '../issuing/key-export.ts';
@@ -8,8 +8,10 @@ import { explain } from '../provisioning/admission.ts';
 import { readCertificates } from '../provisioning/device-identity.ts';
 import { distrustKey } from '../provisioning/owner-signing.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
+import { impactOfDistrust } from '../provisioning/trust-impact.ts';
 import { Secret } from '../secret.ts';
-import { importAllowListFile } from './allow-list-file.ts';
+import { destructive, weighed } from './impact.ts';
+import { DestructiveQuery, orImpact } from './impact-schemas.ts';
 import { namedAccount } from './named.ts';
 import { accountJson, fleetRootCaJson } from './representations.ts';
 import {
@@ -22,10 +24,9 @@ import {
   FleetRootCaPath,
   FleetRootCaQuery,
   FleetRootCaSchema,
-  ImportedSchema,
   RegisteredFleetRootCaSchema,
 } from './schemas.ts';
-import { importers, owners, rule, viewers } from './rule.ts';
+import { owners, rule, viewers } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 const mebibyte = 1024 * 1024;
@@ -35,8 +36,6 @@ const certificates = { bodyLimit: mebibyte };
 const privateKeys = { bodyLimit: 16 * 1024 };
 /** Provisioning names the limit of an entry; a little beyond it, so that it can. */
 const entries = { bodyLimit: 2 * mebibyte };
-/** 100,000 device IDs of 64 characters of four bytes, with further columns. */
-const allowLists = { bodyLimit: 64 * mebibyte };
 
 /** Adds the routes whose body is a file, to a scope that takes `application/octet-stream` alone. */
 export function fileRoutes(api: Api, p: Provisioning): void {
@@ -94,11 +93,24 @@ export function fileRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/distrusted-keys',
-    { ...rule('distrustKey', owners), ...certificates, ...distrusted },
-    async ({ params, body }) => ({
-      public_key_sha256: await distrustKey(p, await named(params.account), body),
-      waiting: false,
-    }),
+    {
+      ...rule('distrustKey', owners),
+      ...certificates,
+      ...destructive,
+      schema: {
+        params: AccountPath,
+        querystring: DestructiveQuery,
+        body: FileBody,
+        response: orImpact(DistrustedKeySchema),
+      },
+    },
+    async ({ params, query, body }) => {
+      const account = await named(params.account);
+      return weighed(query, 'distrustKey', {
+        weigh: () => impactOfDistrust(p, account, body),
+        act: async () => ({ public_key_sha256: await distrustKey(p, account, body), waiting: false }),
+      });
+    },
   );
 
   api.post(
@@ -125,16 +137,6 @@ export function fileRoutes(api: Api, p: Provisioning): void {
       await importStandbyKey(p.issuer, account, privateKey);
       return await accountJson(p, account);
     },
-  );
-
-  api.post(
-    '/accounts/:account/allow-list',
-    {
-      ...rule('importAllowList', importers),
-      ...allowLists,
-      schema: { params: AccountPath, body: FileBody, response: { 200: ImportedSchema } },
-    },
-    async ({ params, body }) => importAllowListFile(registry, await named(params.account), body),
   );
 
   api.post(

@@ -3,8 +3,11 @@
 import { Type } from 'typebox';
 import { exportFleetRootKey } from '../issuing/key-export.ts';
 import { setFleetRootState } from '../provisioning/owner-signing.ts';
+import { impactOfRootState, impactOfSuccessor } from '../provisioning/trust-impact.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { Secret } from '../secret.ts';
+import { destructive, weighed } from './impact.ts';
+import { DestructiveQuery, orImpact } from './impact-schemas.ts';
 import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount, namedFleetRootCa } from './named.ts';
 import { exportedKeyJson, fleetRootCaJson, fleetRootCasJson } from './representations.ts';
@@ -42,11 +45,19 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
   for (const action of ['activate', 'close', 'disable'] as const) {
     api.post(
       `/accounts/:account/fleet-root-cas/:ca/${action}`,
-      { ...rule(`${action}FleetRootCa`, owners), ...one },
-      async ({ params }) => {
+      {
+        ...rule(`${action}FleetRootCa`, owners),
+        ...destructive,
+        schema: { params: FleetRootCaPath, querystring: DestructiveQuery, response: orImpact(FleetRootCaSchema) },
+      },
+      async ({ params, query }) => {
         const account = await namedAccount(registry.read, params.account);
         const ca = await namedFleetRootCa(p, account, params.ca);
-        return fleetRootCaJson(p, account, await setFleetRootState(p, account, ca, stateAfter[action]));
+        const state = stateAfter[action];
+        return weighed(query, `${action}FleetRootCa`, {
+          weigh: () => impactOfRootState(p, account, ca, state),
+          act: async () => fleetRootCaJson(p, account, await setFleetRootState(p, account, ca, state)),
+        });
       },
     );
   }
@@ -54,7 +65,7 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
   api.post(
     '/accounts/:account/fleet-root-cas/:ca/export',
     {
-      ...rule('exportFleetRootCaKey', owners),
+      ...rule('exportFleetRootCaKey', owners, { secretReply: true }),
       schema: { params: FleetRootCaPath, body: NewPassphrase, response: { 200: ExportedKeySchema } },
     },
     async ({ params, body }) => {
@@ -67,13 +78,25 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/fleet-root-cas/:ca/successor',
-    { ...rule('setFleetRootCaSuccessor', owners), schema: { params: FleetRootCaPath, body: NewSuccessor, response } },
-    async ({ params, body }) => {
+    {
+      ...rule('setFleetRootCaSuccessor', owners),
+      ...destructive,
+      schema: {
+        params: FleetRootCaPath,
+        querystring: DestructiveQuery,
+        body: NewSuccessor,
+        response: orImpact(FleetRootCaSchema),
+      },
+    },
+    async ({ params, query, body }) => {
       const account = await namedAccount(registry.read, params.account);
       const from = await namedFleetRootCa(p, account, params.ca);
       const to = await namedFleetRootCa(p, account, body.successor);
       const named = { account_id: account.id, old_id: from.id, new_id: to.id };
-      return fleetRootCaJson(p, account, await registry.write('setSuccessor', named));
+      return weighed(query, 'setFleetRootCaSuccessor', {
+        weigh: () => impactOfSuccessor(p, account, from, to),
+        act: async () => fleetRootCaJson(p, account, await registry.write('setSuccessor', named)),
+      });
     },
   );
 }

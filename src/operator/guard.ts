@@ -6,14 +6,23 @@ import { actAs } from '../registry/acting.ts';
 import { accountByRef } from '../registry/accounts.ts';
 import type { Db } from '../registry/database.ts';
 import type { Registry } from '../registry/writer.ts';
+import { isOpenTo, type MetricsOpen } from './metrics-routes.ts';
 import { noSuchAccount } from './named.ts';
 import { actorOf, type Principal } from './principal.ts';
 
 /** Finds out who calls; null for nobody. Throws Problem `unauthenticated` for a login that does not count any more. */
-export type Authenticate = (request: FastifyRequest) => Promise<Principal | null>;
+export type Authenticate = (
+  request: FastifyRequest,
+  /** Whether it is looked at once more and nobody has called again: that keeps no idle session alive. */
+  look?: { readonly again: boolean },
+) => Promise<Principal | null>;
 
 /** Has every route of `app`, each with its rule (rule.ts), called only by those who may. */
-export function guard(app: FastifyInstance, registry: Pick<Registry, 'read'>, authenticate: Authenticate): void {
+export function guard(
+  app: FastifyInstance,
+  registry: Pick<Registry, 'read'>,
+  { authenticate, metricsOpen }: { authenticate: Authenticate; metricsOpen: MetricsOpen },
+): void {
   app.decorateRequest('principal', null);
   // Before the body is read: who may not call is told so, and not what else is wrong.
   app.addHook('onRequest', async (request) => {
@@ -21,15 +30,32 @@ export function guard(app: FastifyInstance, registry: Pick<Registry, 'read'>, au
     // A path that is none: nothing is there to be guarded.
     if (access === undefined) return;
     request.principal = await authenticate(request);
-    if (access === 'anyone') return;
+    if (access === 'anyone' || (access === 'metrics' && isOpenTo(request, metricsOpen))) return;
     if (request.principal === null) throw new Problem('unauthenticated');
     await requireAccess(registry.read, request, request.principal);
   });
   app.addHook('preHandler', (request, _reply, done) => actAs(actorOf(request), done));
 }
 
+/** Whether whoever made a request, the answer to which goes on, still may: all that the guard goes by is looked at anew. */
+export async function mayStill(
+  request: FastifyRequest,
+  registry: Pick<Registry, 'read'>,
+  authenticate: Authenticate,
+): Promise<boolean> {
+  try {
+    const principal = await authenticate(request, { again: true });
+    if (principal === null) return false;
+    await requireAccess(registry.read, request, principal);
+    return true;
+  } catch (error) {
+    if (error instanceof Problem) return false;
+    throw error;
+  }
+}
+
 async function requireAccess(db: Db, request: FastifyRequest, principal: Principal): Promise<void> {
-  const { access } = request.routeOptions.config;
+  const { access, grants = false } = request.routeOptions.config;
   if (principal.administrator || access === 'signed-in') return;
   if (access === 'metrics' && principal.metrics) return;
   const { account: ref } = request.params as { account?: string };
@@ -39,4 +65,7 @@ async function requireAccess(db: Db, request: FastifyRequest, principal: Princip
   const role = account && principal.roles.get(account.id);
   if (role === undefined) throw noSuchAccount(ref);
   if (typeof access === 'string' || !access?.includes(role)) throw new Problem('forbidden');
+  if (grants && principal.kind === 'token') {
+    throw new Problem('forbidden', 'A token gives nobody a way in.', 'Do this with a login of your own.');
+  }
 }

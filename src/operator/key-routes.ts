@@ -133,6 +133,7 @@ function userOf(key: ListedKey): KeyJson['used_by'] {
   if (key.gateway_ca_id !== null) {
     return { kind: 'gateway_ca', id: key.gateway_ca_id, name: null, state: key.gateway_ca_state };
   }
+  if (key.operator_ca_id !== null) return { kind: 'operator_ca', id: key.operator_ca_id, name: null, state: null };
   if (key.provisioning_ca_id === null) return null;
   return { kind: 'provisioning_ca', id: key.provisioning_ca_id, name: null, state: null };
 }

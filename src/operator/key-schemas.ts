@@ -15,8 +15,13 @@ export const NewPlace = Type.Object({ to: line, exportable: Type.Optional(Type.B
 export const KeySchema = Type.Object({
   id: uuid,
   account: Type.String(),
-  account_name: nullable(Type.String({ description: '`null` once the account is deleted.' })),
-  purpose: Type.Enum(['fleet-root-ca', 'gateway-ca', 'provisioning-ca']),
+  account_name: nullable(
+    Type.String({
+      description:
+        '`null` once the account is deleted, and for the keys of the server itself, whose `account` is empty.',
+    }),
+  ),
+  purpose: Type.Enum(['fleet-root-ca', 'gateway-ca', 'provisioning-ca', 'operator-ca', 'audit']),
   custodian: Type.String(),
   key_type: Type.String(),
   exportable: Type.Boolean(),
@@ -27,7 +32,7 @@ export const KeySchema = Type.Object({
   created_at: instant,
   used_by: Type.Union([
     Type.Object({
-      kind: Type.Enum(['fleet_root_ca', 'gateway_ca', 'provisioning_ca']),
+      kind: Type.Enum(['fleet_root_ca', 'gateway_ca', 'provisioning_ca', 'operator_ca']),
       id: Type.String(),
       name: nullable(Type.String()),
       state: nullable(Type.String({ description: 'Of a Fleet Root CA or gateway CA.' })),

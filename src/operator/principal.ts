@@ -3,7 +3,7 @@
 import type { FastifyRequest } from 'fastify';
 import { Problem } from '../problem.ts';
 import type { Actor } from '../registry/acting.ts';
-import type { AccountRole } from './rule.ts';
+import { type AccountRole, readers } from './rule.ts';
 
 /** Who calls: whoever opened the socket, an operator with a session, or a token. */
 export interface Principal {
@@ -48,6 +48,12 @@ export function principalOf({ principal }: FastifyRequest): Principal {
 /** Whether the account may be known to exist. */
 export function sees({ administrator, roles }: Principal, account_id: string): boolean {
   return administrator || roles.has(account_id);
+}
+
+/** Whether it reads all of an account: what the factory's people see of devices is whether they have arrived. */
+export function readsAll({ administrator, roles }: Principal, account_id: string): boolean {
+  const role = roles.get(account_id);
+  return administrator || (readers as readonly (AccountRole | undefined)[]).includes(role);
 }
 
 /** The same as whoever did something, for the audit log. */

@@ -1,7 +1,6 @@
 // The one place where an operator is told what went wrong: RFC 9457 problems, for errors of every kind.
 
-import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
@@ -12,7 +11,7 @@ import type { ProblemJson } from './schemas.ts';
 const mediaType = 'application/problem+json; charset=utf-8';
 
 /** A problem as RFC 9457 §3.1 writes it. `instance` is given for what is only told in the log. */
-function problemJson({ code, status, message, hint }: Problem, instance?: string): ProblemJson {
+function problemJson({ code, status, message, hint, members }: Problem, instance?: string): ProblemJson {
   return {
     type: `urn:fleetroot:problem:${code}`,
     title: sentenceOf(code),
@@ -20,6 +19,7 @@ function problemJson({ code, status, message, hint }: Problem, instance?: string
     detail: message,
     code,
     hint,
+    ...members,
     ...(instance && { instance }),
   };
 }
@@ -28,12 +28,16 @@ function problemJson({ code, status, message, hint }: Problem, instance?: string
 export function answerErrors(log: Log) {
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const problem = error instanceof Problem ? error : problemOfFramework(error as FastifyError);
+    request.refusedWith = problem?.code ?? 'internal_error';
     if (problem) {
       if (!request.raw.complete) await readOn(request.raw);
+      const { retry_after } = problem.members;
+      if (typeof retry_after === 'number') reply.header('retry-after', String(retry_after));
       return reply.code(problem.status).type(mediaType).send(problemJson(problem));
     }
-    const instance = `urn:uuid:${randomUUID()}`;
-    log.error({ err: error, instance, method: request.method, route: request.routeOptions.url }, 'a request failed');
+    const { id, method, routeOptions } = request;
+    const instance = `urn:uuid:${id}`;
+    log.error({ err: error, request: id, instance, method, route: routeOptions.url }, 'a request failed');
     return reply
       .code(500)
       .type(mediaType)
@@ -52,13 +56,34 @@ export function answerUnknownPath(_request: FastifyRequest, reply: FastifyReply)
   void reply.code(problem.status).type(mediaType).send(problemJson(problem));
 }
 
-/** The answer to what is no HTTP request at all, on the bare socket. */
+/** The answer to what Node's parser could make no request of, on the bare socket. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return;
-  const problem = new Problem('invalid_request', 'This is no HTTP request.');
+  socket.end(rawAnswer(problemOfParser(error)));
+}
+
+/** An answer as it stands on the wire, where there is no request to answer; the connection ends with it. */
+export function rawAnswer(problem: Problem): string {
   const body = JSON.stringify(problemJson(problem));
-  const head = ['HTTP/1.1 400 Bad Request', `content-type: ${mediaType}`, `content-length: ${Buffer.byteLength(body)}`];
-  socket.end([...head, 'connection: close', '', body].join('\r\n'));
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+    `content-type: ${mediaType}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'cache-control: no-store',
+    'connection: close',
+  ];
+  return [...head, '', body].join('\r\n');
+}
+
+function problemOfParser({ code }: NodeJS.ErrnoException): Problem {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new Problem('headers_too_large');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Problem('request_timeout');
+    default:
+      return new Problem('invalid_request', 'This is no HTTP request.');
+  }
 }
 
 /** What Fastify itself found wrong with a request; null for what is no fault of the request's. */
@@ -69,6 +94,8 @@ function problemOfFramework(error: FastifyError): Problem | null {
       return new Problem('body_too_large');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new Problem('unsupported_media_type');
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new Problem('invalid_request', 'A part of the path is too long.');
     case 'FST_ERR_BAD_URL':
       return new Problem('invalid_request', 'The path is not percent-encoded as RFC 3986 says.');
     default:

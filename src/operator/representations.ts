@@ -8,6 +8,7 @@ import { countDevicesByRoot, type DeviceView } from '../registry/devices.ts';
 import { fleetRootCasOf, fleetRootCertificatesOf, trustOf } from '../registry/fleet-root-cas.ts';
 import { gatewayCasOf } from '../registry/gateway-cas.ts';
 import { keysOf } from '../registry/keys.ts';
+import { readLabels } from '../registry/label-values.ts';
 import { devicesOfProvisioningKey } from '../registry/provisioning-keys.ts';
 import type {
   Account,
@@ -191,7 +192,7 @@ export async function provisioningKeyJson(
   { registry, clock }: Pick<Provisioning, 'registry' | 'clock'>,
   key: ProvisioningKey,
 ): Promise<ProvisioningKeyJson> {
-  const devices = await devicesOfProvisioningKey(registry.read, key.account_id, key.id);
+  const { devices, count } = await devicesOfProvisioningKey(registry.read, key.account_id, key.id);
   return {
     id: key.id,
     description: key.description,
@@ -203,7 +204,8 @@ export async function provisioningKeyJson(
     networks: JSON.parse(key.networks) as string[],
     created_at: formatInstant(key.created_at),
     disabled_at: formatInstant(key.disabled_at),
-    devices: devices.map(({ device_id }) => device_id),
+    device_count: count,
+    devices,
   };
 }
 
@@ -231,6 +233,7 @@ export function deviceJson(device: DeviceView): DeviceJson {
     last_seen: formatInstant(device.last_seen),
     allowed_fleet_root_ca: device.allowed_root_id,
     reprovision_until: formatInstant(device.reprovision_until),
+    labels: { ...readLabels(device.labels) },
   };
 }
 

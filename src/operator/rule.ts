@@ -28,12 +28,32 @@ declare module 'fastify' {
     /** The name of the operation in OpenAPI. */
     readonly operationId?: string;
     readonly access?: Access;
+    readonly grants?: boolean;
+    readonly secretReply?: boolean;
+    readonly entityTag?: boolean;
+    readonly ownFailures?: boolean;
   }
 }
 
+/** What else there is to say of a route. */
+export interface Traits {
+  /** Whether it gives somebody a way in: a token that is no administrator's may not, or a stolen one would outlive its end. */
+  readonly grants?: boolean;
+  /** Whether its reply holds a secret, which is told once. */
+  readonly secretReply?: boolean;
+  /** Whether its reply, though it is a list, is one thing to If-Match (preconditions.ts). */
+  readonly entityTag?: boolean;
+  /** Whether it notes by itself who failed to sign in (login/failed-sign-ins.ts): as whom is known there alone. */
+  readonly ownFailures?: boolean;
+}
+
 /** What a route's options begin with: `{ ...rule('listDevices', viewers), schema: … }`. */
-export function rule(operationId: string, access: Access): { config: { operationId: string; access: Access } } {
-  return { config: { operationId, access } };
+export function rule(
+  operationId: string,
+  access: Access,
+  traits: Traits = {},
+): { config: { operationId: string; access: Access } & Traits } {
+  return { config: { operationId, access, ...traits } };
 }
 
 /** Has every route of `app` that is added from now on refused unless it has a rule of its own, named by nothing else. */

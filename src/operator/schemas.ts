@@ -24,11 +24,6 @@ export const FleetRootCaPath = Type.Object({ account: line, ca: line });
 export const DevicePath = Type.Object({ account: line, device: line });
 export const CertificatePath = Type.Object({ account: line, sha256: line });
 export const FleetRootCaQuery = Type.Object({ name: Type.Optional(line) }, closed);
-export const UpstreamQuery = Type.Object({ prefix: line }, closed);
-export const RefusalQuery = Type.Object(
-  { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })) },
-  closed,
-);
 /** A page of a long list; the `Link` header (RFC 8288) of a full one names the next. */
 export const PageQuery = Type.Object(
   {
@@ -37,11 +32,7 @@ export const PageQuery = Type.Object(
   },
   closed,
 );
-const deviceStates = ['pending', 'active', 'suspended', 'revoked'] as const;
-export const DeviceQuery = Type.Object(
-  { ...PageQuery.properties, state: Type.Optional(Type.Enum(deviceStates)) },
-  closed,
-);
+export const deviceStates = ['pending', 'active', 'suspended', 'revoked'] as const;
 
 // What people send. Files (certificates, allow-lists, entries of credentials.zip) are bodies of their own, as they are.
 
@@ -239,7 +230,10 @@ export const ProvisioningKeySchema = Type.Object({
   networks: Type.Array(Type.String()),
   created_at: instant,
   disabled_at: nullable(instant),
-  devices: Type.Array(Type.String({ description: 'Device ID.' })),
+  device_count: Type.Integer({ description: 'How many devices it made that are still there.' }),
+  devices: Type.Array(Type.String({ description: 'Device ID.' }), {
+    description: 'The first thousand of them; all: the list of devices with `provisioning_key`.',
+  }),
 });
 
 export const CredentialsSchema = Type.Object({
@@ -247,6 +241,10 @@ export const CredentialsSchema = Type.Object({
   autoprov_url: Type.String({ format: 'uri' }),
   entries: Type.Array(Type.String()),
   provisioning_key: Type.Union([ProvisioningKeySchema, Type.Null()]),
+});
+
+export const LabelsSchema = Type.Record(Type.String(), Type.String(), {
+  description: 'Values by the names of labels.',
 });
 
 export const DeviceSchema = Type.Object({
@@ -262,6 +260,7 @@ export const DeviceSchema = Type.Object({
   last_seen: nullable(instant),
   allowed_fleet_root_ca: nullable(Type.String({ description: 'Where `move-root` lets it go.' })),
   reprovision_until: nullable(instant),
+  labels: LabelsSchema,
 });
 
 export const CertificateSchema = Type.Object({
@@ -290,8 +289,6 @@ export const DeviceDetailsSchema = Type.Object({
   reports: Type.Array(ReportSchema),
 });
 
-export const AllowedDeviceSchema = Type.Object({ device_id: Type.String() });
-export const ImportedSchema = Type.Object({ added: Type.Integer(), already: Type.Integer() });
 export const RemovedSchema = Type.Object({ removed: Type.Integer() });
 export const RotatedSchema = Type.Object({
   values: Type.Integer({ description: 'Sealed values under the new master key: all there are.' }),
@@ -346,6 +343,12 @@ export const ProblemSchema = Type.Object({
   code: Type.String(),
   hint: nullable(Type.String()),
   instance: Type.Optional(Type.String({ description: 'Of an internal error: what to look for in the log.' })),
+  factors: Type.Optional(
+    Type.Array(Type.Enum(['totp', 'passkey', 'recovery_code']), { description: 'of `second_factor_required`.' }),
+  ),
+  retry_after: Type.Optional(Type.Integer({ description: 'of `too_many_requests`: seconds, as in Retry-After.' })),
+  devices: Type.Optional(Type.Integer({ description: 'of `confirmation_required`: devices that the call touches.' })),
+  refused: Type.Optional(Type.Integer({ description: 'of `confirmation_required`: those that would be refused.' })),
 });
 
 export type AccountJson = Static<typeof AccountSchema>;
@@ -360,8 +363,6 @@ export type DeviceJson = Static<typeof DeviceSchema>;
 export type DeviceIssuingKeyJson = Static<typeof DeviceIssuingKeySchema>;
 export type DeviceDetailsJson = Static<typeof DeviceDetailsSchema>;
 export type CertificateJson = Static<typeof CertificateSchema>;
-export type AllowedDeviceJson = Static<typeof AllowedDeviceSchema>;
-export type ImportedJson = Static<typeof ImportedSchema>;
 export type RemovedJson = Static<typeof RemovedSchema>;
 export type RotatedJson = Static<typeof RotatedSchema>;
 export type DistrustedKeyJson = Static<typeof DistrustedKeySchema>;

@@ -3,6 +3,9 @@
 import { applySet, drawChanges } from '../provisioning/owner-signing.ts';
 import { nameOfSet } from '../provisioning/owner-trust.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
+import { impactOfSet } from '../provisioning/trust-impact.ts';
+import { destructive, weighed } from './impact.ts';
+import { DestructiveQuery, orImpact } from './impact-schemas.ts';
 import { namedAccount } from './named.ts';
 import { trustSetJson } from './owner-trust-json.ts';
 import { AccountPath, ChangesSchema, SignedSet, TrustSetSchema } from './schemas.ts';
@@ -30,12 +33,24 @@ export function trustSetRoutes(api: Api, p: Provisioning): void {
     '/accounts/:account/trust-sets',
     {
       ...rule('acceptTrustSet', owners),
-      schema: { params: AccountPath, body: SignedSet, response: { 200: TrustSetSchema } },
+      ...destructive,
+      schema: {
+        params: AccountPath,
+        querystring: DestructiveQuery,
+        body: SignedSet,
+        response: orImpact(TrustSetSchema),
+      },
     },
-    async ({ params, body }) => {
+    async ({ params, query, body }) => {
       const account = await namedAccount(p.registry.read, params.account);
-      await applySet(p, account, Buffer.from(body.document, 'base64'), Buffer.from(body.signature, 'base64'));
-      return (await trustSetJson(p, account))!;
+      const [document, signature] = [body.document, body.signature].map((text) => Buffer.from(text, 'base64'));
+      return weighed(query, 'acceptTrustSet', {
+        weigh: () => impactOfSet(p, account, document!, signature!),
+        act: async () => {
+          await applySet(p, account, document!, signature!);
+          return (await trustSetJson(p, account))!;
+        },
+      });
     },
   );
 }

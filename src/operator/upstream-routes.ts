@@ -1,14 +1,18 @@
 // The back ends that an account's devices reach through the gateway.
 
 import { Type } from 'typebox';
+import { impactOfRemovedUpstream } from '../provisioning/account-impact.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { presetUpstreams, setUpstream } from '../provisioning/upstream.ts';
 import { upstreamsOf } from '../registry/upstreams.ts';
+import { destructive, weighed } from './impact.ts';
+import { orImpact, RemovedUpstreamQuery } from './impact-schemas.ts';
 import { readDuration } from './inputs.ts';
 import { namedAccount } from './named.ts';
 import { upstreamJson } from './representations.ts';
-import { AccountPath, NewUpstream, UpstreamPreset, UpstreamQuery, UpstreamSchema } from './schemas.ts';
-import { owners, readers, rule } from './rule.ts';
+import { AccountPath, NewUpstream, UpstreamPreset, UpstreamSchema } from './schemas.ts';
+import { principalOf } from './principal.ts';
+import { changers, owners, readers, rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
 /** Adds the routes of back ends. */
@@ -19,7 +23,7 @@ export function upstreamRoutes(api: Api, p: Provisioning): void {
 
   api.get(
     '/accounts/:account/upstreams',
-    { ...rule('listUpstreams', readers), schema: { params: AccountPath, response: list } },
+    { ...rule('listUpstreams', readers, { entityTag: true }), schema: { params: AccountPath, response: list } },
     async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
       return (await upstreamsOf(registry.read, account.id)).map(upstreamJson);
@@ -28,34 +32,44 @@ export function upstreamRoutes(api: Api, p: Provisioning): void {
 
   api.put(
     '/accounts/:account/upstreams',
-    { ...rule('setUpstream', owners), schema: { params: AccountPath, body: NewUpstream, response } },
+    { ...rule('setUpstream', changers), schema: { params: AccountPath, body: NewUpstream, response } },
     async (request) => {
       const account = await namedAccount(registry.read, request.params.account);
       const { timeout, ...upstream } = request.body;
       return upstreamJson(
-        await setUpstream(p, account, {
-          ...upstream,
-          ...(timeout !== undefined && { timeout_ms: readDuration('timeout', timeout) }),
-        }),
+        await setUpstream(
+          p,
+          account,
+          { ...upstream, ...(timeout !== undefined && { timeout_ms: readDuration('timeout', timeout) }) },
+          principalOf(request),
+        ),
       );
     },
   );
 
   api.delete(
     '/accounts/:account/upstreams',
-    { ...rule('removeUpstream', owners), schema: { params: AccountPath, querystring: UpstreamQuery, response } },
+    {
+      ...rule('removeUpstream', changers),
+      ...destructive,
+      schema: { params: AccountPath, querystring: RemovedUpstreamQuery, response: orImpact(UpstreamSchema) },
+    },
     async ({ params, query }) => {
       const account = await namedAccount(registry.read, params.account);
-      return upstreamJson(await registry.write('removeUpstream', { account_id: account.id, prefix: query.prefix }));
+      const named = { account_id: account.id, prefix: query.prefix };
+      return weighed(query, 'removeUpstream', {
+        weigh: () => impactOfRemovedUpstream(p, account, query.prefix),
+        act: async () => upstreamJson(await registry.write('removeUpstream', named)),
+      });
     },
   );
 
   api.post(
     '/accounts/:account/upstreams/preset',
     { ...rule('setUpstreamPreset', owners), schema: { params: AccountPath, body: UpstreamPreset, response: list } },
-    async ({ params, body }) => {
-      const account = await namedAccount(registry.read, params.account);
-      return (await presetUpstreams(p, account, body.base)).map(upstreamJson);
+    async (request) => {
+      const account = await namedAccount(registry.read, request.params.account);
+      return (await presetUpstreams(p, account, request.body.base, principalOf(request))).map(upstreamJson);
     },
   );
 }

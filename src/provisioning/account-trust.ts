@@ -5,7 +5,7 @@ import type { Account, FleetRootCa } from '../registry/tables.ts';
 import { type Certificate, CertificateError, parseCertificate } from '../x509/certificate.ts';
 import type { Anchor } from '../x509/path.ts';
 import { faultOfPlace, isFault, type Known, ownerStanding } from './owner-standing.ts';
-import { type Fault, keyOf, narrowest, type OwnerTrust } from './owner-trust.ts';
+import { type AcceptedSet, type Fault, keyOf, narrowest, type OwnerTrust } from './owner-trust.ts';
 
 /** The trust anchors of an account at one instant; whoever keeps it forgets it at the next change. */
 export interface AccountTrust {
@@ -31,6 +31,25 @@ export async function loadAccountTrust(known: Known, account: Account): Promise<
   if (standing !== null && isFault(standing)) return trustInNobody(account, standing);
   const trust = await trustOf(known.registry.read, account.id);
   return standing === null ? trustOfRows(account, trust) : trustOfOwner(account, trust, standing);
+}
+
+/**
+ * The same for a dry run: where what is in the rows cannot be read, nobody is trusted, and what shuts out is not kept from
+ * doing so.
+ */
+export async function loadReadableTrust(known: Known, account: Account): Promise<AccountTrust> {
+  try {
+    return await loadAccountTrust(known, account);
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    const rule = 'What the registry has of the account cannot be read.';
+    return trustInNobody(account, { rule, remedy: 'Restore the registry from a back-up.' });
+  }
+}
+
+/** What an account with an owner would trust if the owner had signed this set, and these narrowings were in force. */
+export async function supposeOwnerTrust({ registry }: Known, account: Account, signed: Signed): Promise<AccountTrust> {
+  return trustOfOwner(account, await trustOf(registry.read, account.id), signed);
 }
 
 function trustOfRows(account: Account, trust: Trust): AccountTrust {
@@ -73,11 +92,16 @@ function readableIntermediatesOf({ certificates }: Trust): Certificate[] {
   });
 }
 
+/** What of an owner's word decides whom an account trusts. */
+interface Signed extends Pick<OwnerTrust, 'narrowings'> {
+  readonly accepted: Pick<AcceptedSet, 'set'> | null;
+}
+
 /**
  * Fleet Root CAs and their certificates are those that the owner has signed; rows and narrowings only take away from
  * them. Intermediates may be anybody's: they help to find a path to what is signed.
  */
-function trustOfOwner(account: Account, trust: Trust, { accepted, narrowings }: OwnerTrust): AccountTrust {
+function trustOfOwner(account: Account, trust: Trust, { accepted, narrowings }: Signed): AccountTrust {
   const rows = new Map(trust.fleet_root_cas.map((row) => [row.id, row]));
   const signed = new Map((accepted?.set.fleet_root_cas ?? []).map((root) => [root.id, root]));
   const roots = new Map<string, FleetRootCa>();

@@ -94,11 +94,16 @@ export async function createAccount(
 
 /**
  * Ends an account with all that is in it; its keys are destroyed, their public halves remembered. Keys whose custodian is
- * away are never used again, and destroyed when it is back.
+ * away are never used again, and destroyed when it is back. Throws `confirmation_required`, and does nothing, where it has
+ * more than `mostDevices` by then.
  */
-export async function deleteAccount({ registry, issuer, trustFile }: Provisioning, account: Account): Promise<void> {
+export async function deleteAccount(
+  { registry, issuer, trustFile }: Provisioning,
+  account: Account,
+  { mostDevices }: { mostDevices?: number } = {},
+): Promise<void> {
   try {
-    await registry.write('removeAccount', { account_id: account.id });
+    await registry.write('removeAccount', { account_id: account.id, most_devices: mostDevices });
     await trustFile.change(account.id, () => null);
   } finally {
     await issuer.keys.destroyCondemned();
@@ -173,7 +178,8 @@ function checkName(name: string): void {
   }
 }
 
-function checkPolicy(kind: AccountKind, policy: Policy): void {
+/** Throws `invalid_request`, or `provisioning_not_offered`, for a policy that an account of this kind cannot have. */
+export function checkPolicy(kind: AccountKind, policy: Policy): void {
   const issuing = policy.key_type !== undefined || policy.validity_seconds !== undefined;
   if (kind === 'production' && issuing) {
     throw new Problem(

@@ -46,6 +46,8 @@ export type ToBeRecorded = {
   readonly deviceId: string;
   readonly leaf: Certificate;
   readonly root: FleetRootCa;
+  /** On the paths that were found, the issuer of the leaf first. */
+  readonly intermediates: readonly Certificate[];
   readonly standing: Standing;
   readonly state: 'pending' | 'active';
   /** `pending`: a new key that waits for the operator. */
@@ -70,19 +72,31 @@ export async function judge(
   shown: readonly Certificate[],
   now: number,
 ): Promise<Judgement> {
-  if (trust.fault) return refused(refuse('certificate_untrusted', trust.fault.rule, trust.fault.remedy));
-  const held = await heldKeysAmong(db, trust, shown);
-  const excluded = new Set([...trust.disabled.keys(), ...trust.distrusted, ...held]);
-  const identity = identify(shown, { anchors: trust.anchors, intermediates: trust.intermediates, excluded }, now);
-  if (identity.kind === 'unidentified') {
-    return refused(signedToo(trust, explainExclusion(identity.excludedKey, trust, identity.refusal)));
-  }
+  const byRoot = await pathsByRoot(db, trust, shown, now);
+  if ('code' in byRoot) return refused(byRoot);
 
   const leaf = shown[0] as Certificate;
-  const byRoot = new Map(identity.paths.map((path) => [path.anchor.id, path]));
   const provisioningPath = trust.provisioningCaId === null ? undefined : byRoot.get(trust.provisioningCaId);
   if (provisioningPath) return judgeProvisioningKey(db, trust, leaf, provisioningPath, now);
   return judgeDevice(db, trust, leaf, byRoot);
+}
+
+/**
+ * The valid paths of what was shown, by the IDs of the CAs that they lead to; or why there is none. Throws nothing: it is
+ * what every decision begins with, and what a dry run asks of trust that is only supposed (fleet-impact.ts).
+ */
+export async function pathsByRoot(
+  db: Db,
+  trust: AccountTrust,
+  shown: readonly Certificate[],
+  now: number,
+): Promise<ReadonlyMap<string, Path> | Refusal> {
+  if (trust.fault) return refuse('certificate_untrusted', trust.fault.rule, trust.fault.remedy);
+  const held = await heldKeysAmong(db, trust, shown);
+  const excluded = new Set([...trust.disabled.keys(), ...trust.distrusted, ...held]);
+  const identity = identify(shown, { anchors: trust.anchors, intermediates: trust.intermediates, excluded }, now);
+  if (identity.kind === 'identified') return new Map(identity.paths.map((path) => [path.anchor.id, path]));
+  return signedToo(trust, explainExclusion(identity.excludedKey, trust, identity.refusal));
 }
 
 /** A production account trusts no key that the server holds or has held, whoever signed a certificate for it. */
@@ -203,6 +217,7 @@ async function judgeDevice(
     deviceId,
     leaf,
     root,
+    intermediates: intermediatesOf(byRoot),
     standing,
   };
   if (!mayUseKey(trust, standing)) {
@@ -232,7 +247,11 @@ async function judgeDevice(
 }
 
 /** The Fleet Root CA under which a known device comes: its own, or one that the operator lets it move to. */
-function rootOfDevice(trust: AccountTrust, device: Device, byRoot: ReadonlyMap<string, Path>): FleetRootCa | undefined {
+export function rootOfDevice(
+  trust: AccountTrust,
+  device: Pick<Device, 'fleet_root_ca_id' | 'allowed_root_id'>,
+  byRoot: ReadonlyMap<string, Path>,
+): FleetRootCa | undefined {
   const own = trust.roots.get(device.fleet_root_ca_id);
   if (own && byRoot.has(own.id)) return own;
   const allowed = [device.allowed_root_id, own?.successor_id];
@@ -283,7 +302,13 @@ function judgeNewcomer(
     return refused(refuse('device_id_not_allowed', `The device ID "${deviceId}" is not on the account's allow-list.`));
   }
   const state = account.admission === 'approval' ? 'pending' : 'active';
-  return { kind: 'to_be_recorded', deviceId, leaf, root, standing, state, certificateState: 'current' };
+  const intermediates = intermediatesOf(byRoot);
+  return { kind: 'to_be_recorded', deviceId, leaf, root, intermediates, standing, state, certificateState: 'current' };
+}
+
+function intermediatesOf(byRoot: ReadonlyMap<string, Path>): readonly Certificate[] {
+  const all = [...byRoot.values()].flatMap(({ certificates }) => certificates.slice(1, -1));
+  return [...new Map(all.map((certificate) => [certificate.sha256, certificate])).values()];
 }
 
 function lengthOf(byRoot: ReadonlyMap<string, Path>, { id }: FleetRootCa): number {

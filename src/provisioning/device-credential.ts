@@ -20,19 +20,21 @@ export type Admission = AdmittedDevice | AdmittedProvisioningKey | Refused;
 /**
  * Admits whoever shows these certificates, the leaf first. What has to be recorded (a newcomer, a new certificate, a
  * move, the first use of an issued certificate) is on the disk when this returns. `loadTrust` gives the account's
- * trust as it is at that moment. Throws Problem `unavailable` where the registry keeps changing under the decision.
+ * trust as it is at that moment; `added` is told of a newcomer. Throws Problem `unavailable` where the registry keeps changing under the decision.
  */
 export async function admit(
   registry: Registry,
   loadTrust: () => Promise<AccountTrust>,
   shown: readonly Certificate[],
   now: number,
+  added: (state: 'pending' | 'active') => void,
 ): Promise<Admission> {
   for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
     const trust = await loadTrust();
     const judgement = await judge(registry.read, trust, shown, now);
     if (judgement.kind === 'to_be_recorded') {
-      await record(registry, trust, judgement);
+      const recorded = await record(registry, trust, judgement);
+      if (recorded && judgement.standing.device === null) added(judgement.state);
       continue;
     }
     const unused = unusedCertificate(judgement);
@@ -49,9 +51,9 @@ function unusedCertificate(judgement: Admission): string | null {
   return first_used_at === null && (state === 'current' || state === 'superseded') ? tbs_sha256 : null;
 }
 
-async function record(registry: Registry, trust: AccountTrust, judgement: ToBeRecorded): Promise<void> {
-  const { leaf, standing, root, deviceId } = judgement;
-  await registry.write('admitDevice', {
+async function record(registry: Registry, trust: AccountTrust, judgement: ToBeRecorded): Promise<boolean> {
+  const { leaf, standing, root, intermediates, deviceId } = judgement;
+  return registry.write('admitDevice', {
     account_id: trust.account.id,
     shown: {
       tbs_sha256: leaf.tbsSha256,
@@ -66,6 +68,12 @@ async function record(registry: Registry, trust: AccountTrust, judgement: ToBeRe
     state: judgement.state,
     certificate_state: judgement.certificateState,
     fleet_root_ca_id: root.id,
+    intermediates: intermediates.map(({ sha256, publicKey, subject, der }) => ({
+      sha256,
+      public_key_sha256: publicKey.sha256,
+      subject: subject.text,
+      certificate: der,
+    })),
     basis: { standing, account: trust.account, root: trust.rows.get(root.id) ?? root },
   });
 }

@@ -7,6 +7,7 @@ import { Problem } from '../problem.ts';
 import { heldKeys } from '../registry/keys.ts';
 import type { Account, FleetRootCa, FleetRootCaState, Narrowing, NarrowingKind } from '../registry/tables.ts';
 import { formatInstant } from '../time.ts';
+import { type AccountTrust, supposeOwnerTrust } from './account-trust.ts';
 import { isSignedBy, type OwnerKey } from './owner-key.ts';
 import { isFault, ownerStanding } from './owner-standing.ts';
 import {
@@ -80,16 +81,8 @@ export function applySet(
   signature: Uint8Array,
 ): Promise<void> {
   return provisioning.trustFile.inTurn(async () => {
-    const { ownerKey, pin, trust } = await requireOwned(provisioning, account);
-    const set = parseTrustSet(document);
-    requireSigned(account, ownerKey, set, document, signature);
-    const sha256 = nameOfSet(document);
-    if (trust.accepted?.sha256 === sha256) return provisioning.trustFile.written();
-    if (pin.set?.number !== set.number || pin.set.sha256 !== sha256) {
-      requireNext(set, pin);
-      requireNarrowingsSettled(set, trust);
-      await requireFitSet(provisioning, set, trust.accepted);
-    }
+    const { set, trust, accepted } = await weighSet(provisioning, account, document, signature);
+    if (accepted) return provisioning.trustFile.written();
     await provisioning.registry.write('recordTrustSet', {
       account_id: account.id,
       number: set.number,
@@ -100,6 +93,38 @@ export function applySet(
     await ownerStanding(provisioning, account);
     await provisioning.trustFile.written();
   });
+}
+
+/** What an account would trust if `applySet` were called, which it throws the same problems as; nothing is written. */
+export async function supposeSet(
+  provisioning: Provisioning,
+  account: Account,
+  document: Uint8Array,
+  signature: Uint8Array,
+): Promise<AccountTrust> {
+  const { set, trust } = await weighSet(provisioning, account, document, signature);
+  const narrowings = trust.narrowings.filter((each) => !settles(set, each));
+  return supposeOwnerTrust(provisioning, account, { accepted: { set }, narrowings });
+}
+
+/** Throws what `applySet` throws; `accepted` is whether the set counts already. */
+async function weighSet(
+  provisioning: Provisioning,
+  account: Account,
+  document: Uint8Array,
+  signature: Uint8Array,
+): Promise<{ set: TrustSet; trust: Owned['trust']; accepted: boolean }> {
+  const { ownerKey, pin, trust } = await requireOwned(provisioning, account);
+  const set = parseTrustSet(document);
+  requireSigned(account, ownerKey, set, document, signature);
+  const sha256 = nameOfSet(document);
+  if (trust.accepted?.sha256 === sha256) return { set, trust, accepted: true };
+  if (pin.set?.number !== set.number || pin.set.sha256 !== sha256) {
+    requireNext(set, pin);
+    requireNarrowingsSettled(set, trust);
+    await requireFitSet(provisioning, set, trust.accepted);
+  }
+  return { set, trust, accepted: false };
 }
 
 function requireSigned(

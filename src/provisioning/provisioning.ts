@@ -1,6 +1,7 @@
 // What provisioning works with: made once in server.ts and handed down as a value.
 
 import type { Issuer } from '../issuing/issuer.ts';
+import type { Outbound } from '../outbound.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Secret } from '../secret.ts';
 import type { KeyPool } from './key-pool.ts';
@@ -20,6 +21,8 @@ export interface Provisioning {
   readonly keyPool: KeyPool;
   /** What this node keeps outside the registry of accounts whose owner signs whom they trust. */
   readonly trustFile: TrustFile;
+  /** Where the server may connect to on behalf of others. */
+  readonly outbound: Outbound;
   /** The present instant, in milliseconds since 1970. */
   readonly clock: () => number;
   readonly gateway: {

@@ -36,13 +36,17 @@ export function openUpstreamKey(seal: Seal, upstream: Upstream): Secret {
   return seal.open(upstream.sealed_key ?? Buffer.alloc(0), upstreamKeyContext(upstream));
 }
 
-/** Sets the back end of a prefix. Throws `invalid_request`. */
+/**
+ * Sets the back end of a prefix. Unless an `administrator` of the server does, it is connected to where the server may go
+ * on behalf of others (outbound.ts), now and at each connection. Throws `invalid_request`, `destination_not_allowed`.
+ */
 export async function setUpstream(
-  { registry, seal }: Provisioning,
+  provisioning: Provisioning,
   account: Account,
   settings: UpstreamSettings,
+  { administrator }: { administrator: boolean },
 ): Promise<Upstream> {
-  return registry.write('setUpstream', shape(seal, account, settings));
+  return provisioning.registry.write('setUpstream', shape(provisioning, account, settings, administrator));
 }
 
 /** Paths and services of the open-source deployment (OTA Community Edition), whose namespace is `default`. */
@@ -58,13 +62,15 @@ const otaCommunity: readonly (readonly [prefix: string, service: string, rewrite
 
 /**
  * Sets the back ends of the open-source deployment; `base` is a URL that holds `{service}`.
- * Throws `invalid_request`.
+ * Throws as `setUpstream` does.
  */
 export async function presetUpstreams(
-  { registry, seal }: Provisioning,
+  provisioning: Provisioning,
   account: Account,
   base: string,
+  { administrator }: { administrator: boolean },
 ): Promise<Upstream[]> {
+  const { registry } = provisioning;
   if (!base.includes('{service}')) {
     throw new Problem(
       'invalid_request',
@@ -73,17 +79,23 @@ export async function presetUpstreams(
     );
   }
   const upstreams = otaCommunity.map(([prefix, service, rewrite]) =>
-    shape(seal, account, { prefix, url: base.replaceAll('{service}', service), rewrite }),
+    shape(provisioning, account, { prefix, url: base.replaceAll('{service}', service), rewrite }, administrator),
   );
   await registry.write('setUpstreams', { account_id: account.id, upstreams });
   await registry.write('setPolicy', { account_id: account.id, namespace: 'default' });
   return upstreams;
 }
 
-function shape(seal: Seal, account: Account, settings: UpstreamSettings): Upstream {
+function shape(
+  { seal, outbound }: Provisioning,
+  account: Account,
+  settings: UpstreamSettings,
+  administrator: boolean,
+): Upstream {
   const { ca = null, certificate = null, key = null, rewrite = null, host = null } = settings;
   const named = { account_id: account.id, prefix: checkPrefix(settings.prefix) };
   checkUrl(settings.url);
+  if (!administrator) outbound.requireUrl(settings.url);
   checkRewrite(rewrite);
   checkCredentials(settings.url, ca, certificate, key);
   if (host !== null && !/^[A-Za-z0-9.[\]:_-]{1,255}$/.test(host)) {
@@ -94,7 +106,8 @@ function shape(seal: Seal, account: Account, settings: UpstreamSettings): Upstre
     throw new Problem('invalid_request', 'The time-out of a back end is to be from 1 ms to an hour.');
   }
   const sealed_key = key === null ? null : seal.seal(Buffer.from(key), upstreamKeyContext(named));
-  return { ...named, url: settings.url, rewrite, ca, certificate, sealed_key, host, timeout_ms };
+  const guarded = administrator ? 0 : 1;
+  return { ...named, url: settings.url, rewrite, ca, certificate, sealed_key, host, timeout_ms, guarded };
 }
 
 function checkPrefix(prefix: string): string {

@@ -2,6 +2,8 @@
 
 import type { UpdateObject } from 'kysely';
 import { Problem } from '../problem.ts';
+import { confirmationRequired } from './confirmation.ts';
+import { accountMembers, difference, policyMembers } from './audit-notes.ts';
 import { type Db, prepared, type Tx } from './database.ts';
 import type { Account, AccountHost, Tables } from './tables.ts';
 
@@ -29,7 +31,13 @@ export async function insertAccount(
 
 /** Opens an account to the world, its CAs being made. Throws `not_found`. */
 export async function readyAccount(tx: Tx, { account_id }: { account_id: string }): Promise<Account> {
-  return changeAccount(tx, account_id, { ready_at: tx.now });
+  const before = await requireAccount(tx.db, account_id);
+  const account = await changeAccount(tx, account_id, { ready_at: tx.now });
+  if (before.ready_at === null) {
+    const hosts = (await hostsOf(tx.db, account_id)).map(({ host }) => host);
+    tx.audit({ action: 'account.create', ...itself(account), after: { ...accountMembers(account), hosts } });
+  }
+  return account;
 }
 
 /** Changes the members of the policy that are given; what else an account has stays as made. Throws `not_found`. */
@@ -39,8 +47,17 @@ export async function setPolicy(
 ): Promise<Account> {
   const { account_id, admission, rekey, key_type, validity_seconds, device_id_pattern, namespace } = given;
   const policy = { admission, rekey, key_type, validity_seconds, device_id_pattern, namespace };
-  if (Object.values(policy).every((member) => member === undefined)) return requireAccount(tx.db, account_id);
-  return changeAccount(tx, account_id, policy);
+  const before = await requireAccount(tx.db, account_id);
+  if (Object.values(policy).every((member) => member === undefined)) return before;
+  const account = await changeAccount(tx, account_id, policy);
+  const changes = difference(policyMembers(before), policyMembers(account));
+  if (changes) tx.audit({ action: 'account.set', ...itself(account), ...changes });
+  return account;
+}
+
+/** An account as the object of an entry. */
+function itself({ id, name }: Account) {
+  return { account_id: id, object: { kind: 'account', id, name } };
 }
 
 async function changeAccount(tx: Tx, account_id: string, set: UpdateObject<Tables, 'accounts'>): Promise<Account> {
@@ -60,11 +77,25 @@ async function changeAccount(tx: Tx, account_id: string, set: UpdateObject<Table
  * `keys` is not among them: that a key was held here is remembered for ever (`key_held_by_server`).
  */
 const owned = [
+  'idempotency_keys',
+  'events',
+  'event_prunings',
+  'webhook_deliveries',
+  'webhook_secrets',
+  'webhooks',
+  'refusal_tallies',
+  'expiry_marks',
+  'operator_roles',
+  'tokens',
   'refusals',
   'upstreams',
   'account_files',
+  'staged_allow_list',
+  'allow_list_imports',
   'allow_list',
   'reports',
+  'device_labels',
+  'chain_certificates',
   'certificates',
   'devices',
   'provisioning_keys',
@@ -81,10 +112,14 @@ const owned = [
 
 /**
  * Removes an account with every row of it. Of its keys stays that they were held here, and what their custodians need to
- * destroy them. Throws `not_found`.
+ * destroy them. Throws `not_found`, or `confirmation_required` where it has more devices than was known to be lost.
  */
-export async function removeAccount(tx: Tx, { account_id }: { account_id: string }): Promise<Account> {
+export async function removeAccount(
+  tx: Tx,
+  { account_id, most_devices }: { account_id: string; most_devices?: number | undefined },
+): Promise<Account> {
   const account = await requireAccount(tx.db, account_id);
+  if (most_devices !== undefined) await requireNoMore(tx.db, account_id, most_devices);
   await tx.db
     .updateTable('keys')
     .set({ destroyed_at: tx.now })
@@ -95,9 +130,23 @@ export async function removeAccount(tx: Tx, { account_id }: { account_id: string
   await tx.db.updateTable('fleet_root_cas').set({ successor_id: null }).where('account_id', '=', account_id).execute();
   for (const table of owned) await tx.db.deleteFrom(table).where('account_id', '=', account_id).execute();
   await tx.db.deleteFrom('accounts').where('id', '=', account_id).execute();
+  // One that was never ready was never there: what is told of it is its keys, made and destroyed.
+  if (account.ready_at !== null) {
+    tx.audit({ action: 'account.delete', ...itself(account), before: accountMembers(account) });
+  }
   tx.purge();
   tx.changed({ kind: 'account', account_id });
   return account;
+}
+
+/** Counted where it is decided: a device that joined meanwhile is not deleted unasked. */
+async function requireNoMore(db: Db, account_id: string, most: number): Promise<void> {
+  const { devices } = await db
+    .selectFrom('devices')
+    .select((select) => select.fn.countAll<number | string>().as('devices'))
+    .where('account_id', '=', account_id)
+    .executeTakeFirstOrThrow();
+  if (Number(devices) > most) throw confirmationRequired({ needed: Number(devices), devices: Number(devices) });
 }
 
 /** At the start: removes what a killed server was making. Gives the accounts removed. */
@@ -114,6 +163,7 @@ export async function addHost(
 ): Promise<AccountHost> {
   await requireAccount(tx.db, account_id);
   const added = await insertHost(tx, { host, account_id, kind: 'added', added_at: tx.now });
+  tx.audit({ action: 'host.add', account_id, object: { kind: 'host', id: host, name: host } });
   tx.changed({ kind: 'account', account_id });
   return added;
 }
@@ -145,6 +195,7 @@ export async function removeHost(
     throw new Problem('conflict', `The host ${host} was given to the account when it was made, and stays.`);
   }
   await tx.db.deleteFrom('account_hosts').where('account_id', '=', account_id).where('host', '=', host).execute();
+  tx.audit({ action: 'host.remove', account_id, object: { kind: 'host', id: host, name: host } });
   tx.changed({ kind: 'account', account_id });
   return found;
 }
@@ -185,9 +236,15 @@ export async function accountByRef(db: Db, ref: string): Promise<Account | undef
     .executeTakeFirst();
 }
 
-/** All accounts that are ready, by their names. */
-export async function listAccounts(db: Db): Promise<Account[]> {
-  return db.selectFrom('accounts').selectAll().where('ready_at', 'is not', null).orderBy('name').execute();
+/** The accounts that are ready, by their names; those after a name where they come page by page. */
+export async function listAccounts(db: Db, { after = '' }: { after?: string } = {}): Promise<Account[]> {
+  return db
+    .selectFrom('accounts')
+    .selectAll()
+    .where('ready_at', 'is not', null)
+    .where('name', '>', after)
+    .orderBy('name')
+    .execute();
 }
 
 /** All accounts that have an owner key. */

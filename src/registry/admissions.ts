@@ -2,9 +2,13 @@
 
 import { randomUUID } from 'node:crypto';
 import { isAllowed } from './allow-list.ts';
+import { certificateMembers, deviceMembers, difference } from './audit-notes.ts';
 import { certificateByTbs } from './certificates.ts';
+import { type Intermediate, recordChain } from './chains.ts';
 import type { Db, Tx } from './database.ts';
+import { certificateChanged, deviceAdded, deviceKeyChanged, devicePending, deviceStateChanged } from './event-notes.ts';
 import { deviceById } from './devices.ts';
+import { labelNewcomer } from './labels.ts';
 import type { Account, CertificateRecord, CertificateState, Device, FleetRootCa } from './tables.ts';
 
 /** Everything in the registry that a decision about a device rests on. */
@@ -62,6 +66,8 @@ export interface Admittance {
   /** `current`, or `pending` for a new key that waits for the operator. */
   certificate_state: Extract<CertificateState, 'current' | 'pending'>;
   fleet_root_ca_id: string;
+  /** On the paths that were found, the issuer of the certificate first. */
+  intermediates: readonly Intermediate[];
   basis: { standing: Standing; account: Account; root: FleetRootCa };
 }
 
@@ -73,8 +79,9 @@ export async function admitDevice(tx: Tx, admittance: Admittance): Promise<boole
   const { account_id, shown, basis } = admittance;
   if (!(await stillHolds(tx, admittance))) return false;
   const uuid = basis.standing.device?.uuid ?? randomUUID();
-  if (basis.standing.device) await updateDevice(tx, admittance, basis.standing.device);
-  else await insertDevice(tx, admittance, uuid);
+  const chain_id = await recordChain(tx.db, account_id, admittance.intermediates);
+  if (basis.standing.device) await updateDevice(tx, admittance, basis.standing.device, chain_id);
+  else await insertDevice(tx, admittance, uuid, chain_id);
 
   if (admittance.certificate_state === 'current') {
     await tx.db
@@ -110,11 +117,63 @@ export async function admitDevice(tx: Tx, admittance: Admittance): Promise<boole
       })),
     )
     .execute();
+  await noteAdmittance(tx, admittance);
   tx.changed({ kind: 'device', account_id, device_uuid: uuid });
   return true;
 }
 
-async function insertDevice(tx: Tx, { account_id, shown, state, fleet_root_ca_id }: Admittance, uuid: string) {
+/** A newcomer is told of as a device, whatever else comes as a certificate; both name the certificate and its key. */
+async function noteAdmittance(tx: Tx, { account_id, shown, certificate_state, basis }: Admittance): Promise<void> {
+  const { device: before, certificate: known, knownKey } = basis.standing;
+  const device = await deviceById(tx.db, account_id, shown.subject_name);
+  if (!device) return;
+  tellOfAdmittance(tx, device, { account_id, shown, certificate_state, basis });
+  const certificate = { ...certificateMembers(shown), state: certificate_state };
+  if (before === null) {
+    const object = { kind: 'device', id: device.uuid, name: device.device_id };
+    tx.audit({ action: 'device.add', account_id, object, after: { ...deviceMembers(device), certificate } });
+    return;
+  }
+  const changes = difference(deviceMembers(before), deviceMembers(device));
+  tx.audit({
+    action: 'certificate.admit',
+    account_id,
+    object: { kind: 'certificate', id: shown.tbs_sha256, name: device.device_id },
+    before: { ...changes?.before, certificate_state: known?.state ?? null },
+    after: { device: device.uuid, ...changes?.after, ...certificate, new_key: known === null && !knownKey },
+  });
+}
+
+function tellOfAdmittance(
+  tx: Tx,
+  device: Device,
+  {
+    account_id,
+    shown,
+    certificate_state,
+    basis,
+  }: Pick<Admittance, 'account_id' | 'shown' | 'certificate_state' | 'basis'>,
+): void {
+  const { device: before, certificate: known, knownKey } = basis.standing;
+  if (before === null) tx.event(deviceAdded(device, shown));
+  else if (before.state !== device.state) tx.event(deviceStateChanged(device, before.state, device.state));
+  if (device.state === 'pending' && before === null) tx.event(devicePending(device, 'device', shown));
+  if (before === null || known?.state === certificate_state) return;
+  if (certificate_state === 'pending') {
+    tx.event(devicePending(device, 'key', shown));
+    return;
+  }
+  // A key that an operator approved was told of then.
+  if (known === null && !knownKey) tx.event(deviceKeyChanged(device, shown.public_key_sha256));
+  tx.event(certificateChanged(account_id, device, shown, 'current'));
+}
+
+async function insertDevice(
+  tx: Tx,
+  { account_id, shown, state, certificate_state, fleet_root_ca_id }: Admittance,
+  uuid: string,
+  chain_id: string | null,
+) {
   await tx.db
     .insertInto('devices')
     .values({
@@ -129,16 +188,28 @@ async function insertDevice(tx: Tx, { account_id, shown, state, fleet_root_ca_id
       reprovision_until: null,
       first_seen: tx.now,
       last_seen: null,
+      certificate_not_after: certificate_state === 'current' ? shown.not_after : null,
+      chain_id,
     })
     .execute();
+  await labelNewcomer(tx.db, { account_id, uuid, device_id: shown.subject_name });
 }
 
-async function updateDevice(tx: Tx, { state, certificate_state, fleet_root_ca_id }: Admittance, device: Device) {
+async function updateDevice(
+  tx: Tx,
+  { shown, state, certificate_state, fleet_root_ca_id }: Admittance,
+  device: Device,
+  chain_id: string | null,
+) {
   // A key that waits for approval moves nobody: the device goes on where it is.
   const moved = certificate_state === 'current' && device.fleet_root_ca_id !== fleet_root_ca_id;
   await tx.db
     .updateTable('devices')
-    .set({ state, ...(moved ? { fleet_root_ca_id, allowed_root_id: null, method: 'device' as const } : {}) })
+    .set({
+      state,
+      ...(certificate_state === 'current' && { certificate_not_after: shown.not_after, chain_id }),
+      ...(moved ? { fleet_root_ca_id, allowed_root_id: null, method: 'device' as const } : {}),
+    })
     .where('account_id', '=', device.account_id)
     .where('uuid', '=', device.uuid)
     .execute();
@@ -185,8 +256,13 @@ export async function recordFirstUse(
     .where('tbs_sha256', '=', tbs_sha256)
     .where('state', 'in', ['current', 'superseded'])
     .where('first_used_at', 'is', null)
-    .returning('device_uuid')
+    .returning(['device_uuid', 'subject_name', 'public_key_sha256'])
     .executeTakeFirst();
+  if (used) {
+    const { device_uuid: device, public_key_sha256 } = used;
+    const object = { kind: 'certificate', id: tbs_sha256, name: used.subject_name };
+    tx.audit({ action: 'certificate.first_use', account_id, object, after: { device, public_key_sha256 } });
+  }
   if (used?.device_uuid) tx.changed({ kind: 'device', account_id, device_uuid: used.device_uuid });
   return used !== undefined;
 }

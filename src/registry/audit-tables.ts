@@ -14,6 +14,8 @@ export interface AuditEntriesTable {
   actor_id: string | null;
   object_kind: string;
   object_id: string;
+  /** What people know the object by, such as a device ID. */
+  object_name: string | null;
   /** `done`, or the code of the problem. */
   result: string;
   /** JSON. */
@@ -24,8 +26,22 @@ export interface AuditEntriesTable {
   hash: string | null;
 }
 
+/** Checkpoints: what was signed of the log, and by which key. */
+export interface AuditCheckpointsTable {
+  /** Of the last entry that it covers. */
+  number: number;
+  hash: string;
+  at: number;
+  key_id: string;
+  /** SubjectPublicKeyInfo, DER: kept here, so that a checkpoint can be verified whatever becomes of the key. */
+  public_key: Uint8Array;
+  signature: Uint8Array;
+}
+
 export interface AuditTables {
   audit_entries: AuditEntriesTable;
+  audit_checkpoints: AuditCheckpointsTable;
 }
 
 export type AuditEntry = Selectable<AuditEntriesTable>;
+export type AuditCheckpoint = Selectable<AuditCheckpointsTable>;

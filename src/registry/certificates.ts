@@ -1,7 +1,9 @@
 // Certificates as remembered: what we are about to sign, what we signed, and what devices showed us.
 
 import { requireTestAccount } from './accounts.ts';
+import { issuanceNote } from './audit-notes.ts';
 import { type Db, prepared, type Tx } from './database.ts';
+import { certificateChanged } from './event-notes.ts';
 import { Problem } from '../problem.ts';
 import type { CertificateRecord } from './tables.ts';
 
@@ -63,6 +65,8 @@ const updateIntended = prepared((db, given: Signed) =>
 export async function completeCertificate(tx: Tx, signed: Signed): Promise<CertificateRecord> {
   const [completed] = await updateIntended(tx.db, signed);
   if (!completed) throw new Problem('conflict', 'The certificate that was being made has been withdrawn meanwhile.');
+  // A device's is told of with its device (device-issuance.ts).
+  if (completed.profile !== 'device') tx.audit(issuanceNote(completed));
   return completed;
 }
 
@@ -119,22 +123,56 @@ export async function revokeCertificate(
   { account_id, sha256 }: { account_id: string; sha256: string },
 ): Promise<CertificateRecord> {
   const digest = sha256.toLowerCase().replaceAll(':', '');
-  const revoked = await tx.db
-    .updateTable('certificates')
-    .set({ state: 'revoked' })
+  const before = await tx.db
+    .selectFrom('certificates')
+    .selectAll()
     .where('account_id', '=', account_id)
     .where('profile', '=', 'device')
     .where('state', '!=', 'intended')
     .where((where) => where.or([where('sha256', '=', digest), where('tbs_sha256', '=', digest)]))
-    .returningAll()
     .executeTakeFirst();
-  if (!revoked) {
+  if (!before) {
     throw new Problem(
       'not_found',
       `This account knows no device certificate ${digest}.`,
       '`certificate list ACCOUNT DEVICE` shows the certificates of a device with their SHA-256.',
     );
   }
-  if (revoked.device_uuid) tx.changed({ kind: 'device', account_id, device_uuid: revoked.device_uuid });
-  return revoked;
+  if (before.state === 'revoked') return before;
+  const { state, tbs_sha256, subject_name: name } = before;
+  await tx.db
+    .updateTable('certificates')
+    .set({ state: 'revoked' })
+    .where('account_id', '=', account_id)
+    .where('tbs_sha256', '=', tbs_sha256)
+    .execute();
+  if (before.device_uuid) await noteCertificateEnd(tx, account_id, before.device_uuid);
+  tx.audit({
+    action: 'certificate.revoke',
+    account_id,
+    object: { kind: 'certificate', id: tbs_sha256, name },
+    before: { state },
+    after: { state: 'revoked', device: before.device_uuid },
+  });
+  const device = { uuid: before.device_uuid, device_id: name };
+  tx.event(certificateChanged(account_id, device, before, 'revoked'));
+  if (before.device_uuid) tx.changed({ kind: 'device', account_id, device_uuid: before.device_uuid });
+  return { ...before, state: 'revoked' };
+}
+
+/** Notes at a device when the certificate that it has now ends. */
+async function noteCertificateEnd(tx: Tx, account_id: string, device_uuid: string): Promise<void> {
+  await tx.db
+    .updateTable('devices')
+    .set((set) => ({
+      certificate_not_after: set
+        .selectFrom('certificates')
+        .select((one) => one.fn.max('certificates.not_after').as('not_after'))
+        .where('certificates.account_id', '=', account_id)
+        .where('certificates.device_uuid', '=', device_uuid)
+        .where('certificates.state', '=', 'current'),
+    }))
+    .where('account_id', '=', account_id)
+    .where('uuid', '=', device_uuid)
+    .execute();
 }

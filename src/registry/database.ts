@@ -8,7 +8,7 @@ import { Problem } from '../problem.ts';
 import type { Actor } from './acting.ts';
 import type { Change } from './changes.ts';
 import type { AuditNote, NewEvent } from './notes.ts';
-import { SqliteDialect } from './sqlite-dialect.ts';
+import { SqliteDialect, type Took } from './sqlite-dialect.ts';
 import type { Tables } from './tables.ts';
 
 /** What every read of the registry takes first. */
@@ -49,9 +49,9 @@ export function openForReading(file: string): DatabaseSync {
   return database;
 }
 
-/** The Kysely over an open SQLite database, which whoever opened it closes. */
-export function overSqlite(database: DatabaseSync): Db {
-  return new Kysely<Tables>({ dialect: new SqliteDialect(database) });
+/** The Kysely over an open SQLite database, which whoever opened it closes. `took` is told how long each query took. */
+export function overSqlite(database: DatabaseSync, took?: Took): Db {
+  return new Kysely<Tables>({ dialect: new SqliteDialect(database, took) });
 }
 
 /**

@@ -1,9 +1,12 @@
 // The making of a device's certificate as a sequence of records: begun, completed or abandoned, its reply settled.
 
 import { randomUUID } from 'node:crypto';
+import { issuanceNote } from './audit-notes.ts';
 import { completeCertificate, type Intention, intendCertificate, type Signed } from './certificates.ts';
 import type { Tx } from './database.ts';
 import { deviceById } from './devices.ts';
+import { deviceAdded, deviceKeyChanged, devicePending, deviceProvisioned } from './event-notes.ts';
+import { labelNewcomer } from './labels.ts';
 import { Problem } from '../problem.ts';
 import type { CertificateRecord, Device, ReplyState } from './tables.ts';
 import { isAllowed } from './allow-list.ts';
@@ -102,9 +105,14 @@ async function countUse(tx: Tx, account_id: string, provisioning_key_id: string)
     .where('account_id', '=', account_id)
     .where('id', '=', provisioning_key_id)
     .where((where) => where.or([where('max_uses', 'is', null), where('uses', '<', where.ref('max_uses'))]))
-    .returning('id')
+    .returning(['id', 'description', 'uses', 'max_uses'])
     .executeTakeFirst();
   if (!counted) throw new Problem('provisioning_key_exhausted');
+  const { description, uses, max_uses } = counted;
+  if (uses === max_uses) {
+    const data = { provisioning_key: provisioning_key_id, description, max_uses };
+    tx.event({ type: 'provisioning_key.exhausted', account_id, data });
+  }
 }
 
 async function insertNewcomer(tx: Tx, certificate: Omit<Intention, 'device_uuid' | 'reply'>): Promise<string> {
@@ -139,6 +147,7 @@ async function insertNewcomer(tx: Tx, certificate: Omit<Intention, 'device_uuid'
       last_seen: null,
     })
     .execute();
+  await labelNewcomer(tx.db, { account_id, uuid, device_id });
   return uuid;
 }
 
@@ -169,21 +178,32 @@ export async function completeIssuance(tx: Tx, args: Signed): Promise<void> {
   if (!reprovisioned && earlier.some((certificate) => certificate.first_used_at !== null)) {
     throw taken(device.device_id);
   }
-  if (reprovisioned) {
-    await tx.db
-      .updateTable('devices')
-      .set({
-        reprovision_until: null,
-        method: 'shared',
-        provisioning_key_id: completed.provisioning_key_id,
-        fleet_root_ca_id: completed.fleet_root_ca_id ?? device.fleet_root_ca_id,
-        allowed_root_id: null,
-      })
-      .where('account_id', '=', args.account_id)
-      .where('uuid', '=', device.uuid)
-      .execute();
-  }
+  const provisionedAnew = {
+    reprovision_until: null,
+    method: 'shared' as const,
+    provisioning_key_id: completed.provisioning_key_id,
+    fleet_root_ca_id: completed.fleet_root_ca_id ?? device.fleet_root_ca_id,
+    allowed_root_id: null,
+  };
+  await tx.db
+    .updateTable('devices')
+    // It comes from the Fleet Root CA itself: no chain leads to it.
+    .set({ certificate_not_after: completed.not_after, chain_id: null, ...(reprovisioned && provisionedAnew) })
+    .where('account_id', '=', args.account_id)
+    .where('uuid', '=', device.uuid)
+    .execute();
+  const told = { device: device.uuid, state: device.state, reprovisioned, certificates_revoked: earlier.length };
+  tx.audit(issuanceNote(completed, told));
+  tellOfIssuance(tx, device, completed, reprovisioned || earlier.length > 0);
   tx.changed({ kind: 'device', account_id: args.account_id, device_uuid: device.uuid });
+}
+
+/** Here, and not where the ID was reserved: what is abandoned was never there, and one insert tells of it all. */
+function tellOfIssuance(tx: Tx, device: Device, completed: CertificateRecord, again: boolean): void {
+  if (again) tx.event(deviceKeyChanged(device, completed.public_key_sha256));
+  else tx.event(deviceAdded(device, completed));
+  tx.event(deviceProvisioned(device, completed, again));
+  if (device.state === 'pending' && !again) tx.event(devicePending(device, 'device', completed));
 }
 
 /** Undoes a beginning whose certificate was not made: the ID is free again and the use given back. */

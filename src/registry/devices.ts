@@ -1,14 +1,16 @@
 // Devices: who is in the fleet, in which state, under which Fleet Root CA, and what an operator may do about it.
 
+import { deviceMembers, difference, type Members } from './audit-notes.ts';
 import { type Db, prepared, type Tx } from './database.ts';
+import { deviceDeleted, deviceKeyChanged, deviceStateChanged } from './event-notes.ts';
 import { Problem } from '../problem.ts';
-import type { Device, DeviceState } from './tables.ts';
+import type { Device } from './tables.ts';
 
 const reprovisionWindow = 24 * 60 * 60 * 1000;
 const uuidPrefix = 'uuid:';
 
 /** A device as people see it: with the names of what it refers to. */
-export type DeviceView = Device & { fleet_root_ca_name: string; certificate_not_after: number | null };
+export type DeviceView = Device & { fleet_root_ca_name: string };
 
 const selectViews = (db: Db, account_id: string) =>
   db
@@ -16,28 +18,7 @@ const selectViews = (db: Db, account_id: string) =>
     .innerJoin('fleet_root_cas', 'fleet_root_cas.id', 'devices.fleet_root_ca_id')
     .selectAll('devices')
     .select('fleet_root_cas.name as fleet_root_ca_name')
-    .select((select) =>
-      select
-        .selectFrom('certificates')
-        .select((one) => one.fn.max('certificates.not_after').as('not_after'))
-        .whereRef('certificates.device_uuid', '=', 'devices.uuid')
-        .where('certificates.account_id', '=', account_id)
-        .where('certificates.state', '=', 'current')
-        .as('certificate_not_after'),
-    )
     .where('devices.account_id', '=', account_id);
-
-/** Devices of an account in the order of their IDs, `limit` of them after the device ID `after`. */
-export async function listDevices(
-  db: Db,
-  account_id: string,
-  { state, limit = 1000, after }: { state?: DeviceState; limit?: number; after?: string } = {},
-): Promise<DeviceView[]> {
-  let query = selectViews(db, account_id).orderBy('devices.device_id').limit(limit);
-  if (state) query = query.where('devices.state', '=', state);
-  if (after !== undefined) query = query.where('devices.device_id', '>', after);
-  return query.execute();
-}
 
 /** The device that an operator named by its exact device ID or as `uuid:…`. Throws `not_found`. */
 export async function deviceByRef(db: Db, account_id: string, device: string): Promise<DeviceView> {
@@ -86,10 +67,13 @@ export async function countDevicesByRoot(db: Db, account_id: string): Promise<Ma
 
 type Named = { account_id: string; device: string };
 
+/** `action` is what the audit log calls it, `more` what else has changed with it: where nothing has, there is no entry. */
 async function change(
   tx: Tx,
+  action: string,
   device: Device,
-  set: Partial<Pick<Device, 'state' | 'allowed_root_id' | 'reprovision_until'>>,
+  set: Partial<Pick<Device, 'state' | 'allowed_root_id' | 'reprovision_until' | 'certificate_not_after'>>,
+  more: Members = {},
 ): Promise<DeviceView> {
   await tx.db
     .updateTable('devices')
@@ -98,7 +82,16 @@ async function change(
     .where('uuid', '=', device.uuid)
     .execute();
   tx.changed({ kind: 'device', account_id: device.account_id, device_uuid: device.uuid });
-  return deviceByRef(tx.db, device.account_id, uuidPrefix + device.uuid);
+  const changed = await deviceByRef(tx.db, device.account_id, uuidPrefix + device.uuid);
+  const changes = difference(deviceMembers(device), { ...deviceMembers(changed), ...more });
+  if (changes) tx.audit({ action, ...itself(device), ...changes });
+  if (changed.state !== device.state) tx.event(deviceStateChanged(device, device.state, changed.state));
+  return changed;
+}
+
+/** A device as the object of an entry. */
+function itself({ account_id, uuid, device_id }: Device) {
+  return { account_id, object: { kind: 'device', id: uuid, name: device_id } };
 }
 
 /** The keys (SHA-256) under a device's ID that wait for approval. */
@@ -136,7 +129,7 @@ const nothingWaits = (device: Device): Problem =>
  */
 export async function approveDevice(tx: Tx, { account_id, device }: Named): Promise<DeviceView> {
   const found = await deviceByRef(tx.db, account_id, device);
-  if (found.state === 'pending') return change(tx, found, { state: 'active' });
+  if (found.state === 'pending') return change(tx, 'device.approve', found, { state: 'active' });
   const waiting = await waitingKeys(tx, found);
   if (waiting.size === 0) throw nothingWaits(found);
   if (waiting.size > 1) {
@@ -147,15 +140,19 @@ export async function approveDevice(tx: Tx, { account_id, device }: Named): Prom
     );
   }
   await decideRekey(tx, found, 'superseded');
-  return change(tx, found, { state: found.state });
+  const [approved_key] = [...waiting] as [string];
+  tx.event(deviceKeyChanged(found, approved_key));
+  return change(tx, 'device.approve', found, { state: found.state }, { approved_key });
 }
 
 /** Turns a pending device away for good (revoked), or the new keys of a known one. Throws `conflict` where nothing waits. */
 export async function rejectDevice(tx: Tx, { account_id, device }: Named): Promise<DeviceView> {
   const found = await deviceByRef(tx.db, account_id, device);
-  if (found.state !== 'pending' && (await waitingKeys(tx, found)).size === 0) throw nothingWaits(found);
+  const waiting = await waitingKeys(tx, found);
+  if (found.state !== 'pending' && waiting.size === 0) throw nothingWaits(found);
   await decideRekey(tx, found, 'revoked');
-  return change(tx, found, { state: found.state === 'pending' ? 'revoked' : found.state });
+  const state = found.state === 'pending' ? 'revoked' : found.state;
+  return change(tx, 'device.reject', found, { state }, { rejected_keys: [...waiting] });
 }
 
 /** Keeps a device out until it is resumed. Throws `conflict` for one that is not active. */
@@ -163,7 +160,7 @@ export async function suspendDevice(tx: Tx, { account_id, device }: Named): Prom
   const found = await deviceByRef(tx.db, account_id, device);
   if (found.state === 'suspended') return found;
   if (found.state !== 'active') throw unfitState(found, 'Only an active device can be suspended.');
-  return change(tx, found, { state: 'suspended' });
+  return change(tx, 'device.suspend', found, { state: 'suspended' });
 }
 
 /** Lets a suspended device in again. Throws `conflict` for one that is not suspended. */
@@ -171,14 +168,16 @@ export async function resumeDevice(tx: Tx, { account_id, device }: Named): Promi
   const found = await deviceByRef(tx.db, account_id, device);
   if (found.state === 'active') return found;
   if (found.state !== 'suspended') throw unfitState(found, 'Only a suspended device can be resumed.');
-  return change(tx, found, { state: 'active' });
+  return change(tx, 'device.resume', found, { state: 'active' });
 }
 
 /** Turns a device away for good, with every certificate it has or will come with. */
 export async function revokeDevice(tx: Tx, { account_id, device }: Named): Promise<DeviceView> {
   const found = await deviceByRef(tx.db, account_id, device);
-  await revokeCertificates(tx, found);
-  return change(tx, found, { state: 'revoked', allowed_root_id: null, reprovision_until: null });
+  const revoked = await revokeCertificates(tx, found);
+  const gone = { allowed_root_id: null, reprovision_until: null, certificate_not_after: null };
+  const set = { state: 'revoked', ...gone } as const;
+  return change(tx, 'device.revoke', found, set, revoked > 0 ? { certificates_revoked: revoked } : {});
 }
 
 /** Removes a device; its certificates stay refused, a later one under the same ID is a newcomer. */
@@ -197,6 +196,8 @@ export async function deleteDevice(tx: Tx, { account_id, device }: Named): Promi
     .where('device_uuid', '=', found.uuid)
     .execute();
   await tx.db.deleteFrom('devices').where('account_id', '=', account_id).where('uuid', '=', found.uuid).execute();
+  tx.audit({ action: 'device.delete', ...itself(found), before: deviceMembers(found) });
+  tx.event(deviceDeleted(found));
   tx.changed({ kind: 'device', account_id, device_uuid: found.uuid });
   return found;
 }
@@ -213,7 +214,7 @@ export async function reprovisionDevice(tx: Tx, { account_id, device }: Named): 
   if (found.state === 'revoked') {
     throw unfitState(found, 'A revoked device is not provisioned again: `device delete` frees its ID.');
   }
-  return change(tx, found, { reprovision_until: tx.now + reprovisionWindow });
+  return change(tx, 'device.reprovision', found, { reprovision_until: tx.now + reprovisionWindow });
 }
 
 /** Lets one device come back under another Fleet Root CA of the account. */
@@ -229,7 +230,8 @@ export async function moveRoot(
     .where('id', '=', fleet_root_ca_id)
     .executeTakeFirst();
   if (!root) throw new Problem('not_found', `This account has no Fleet Root CA ${fleet_root_ca_id}.`);
-  return change(tx, found, { allowed_root_id: root.id === found.fleet_root_ca_id ? null : root.id });
+  const allowed_root_id = root.id === found.fleet_root_ca_id ? null : root.id;
+  return change(tx, 'device.move_root', found, { allowed_root_id });
 }
 
 /** Records when devices were last seen: gathered by the gateway, written about once a second. */
@@ -248,14 +250,16 @@ export async function recordLastSeen(
   }
 }
 
-async function revokeCertificates(tx: Tx, device: Device): Promise<void> {
-  await tx.db
+/** Gives how many were revoked that were not yet. */
+async function revokeCertificates(tx: Tx, device: Device): Promise<number> {
+  const { numUpdatedRows } = await tx.db
     .updateTable('certificates')
     .set({ state: 'revoked' })
     .where('account_id', '=', device.account_id)
     .where('device_uuid', '=', device.uuid)
-    .where('state', '!=', 'intended')
-    .execute();
+    .where('state', 'not in', ['intended', 'revoked'])
+    .executeTakeFirst();
+  return Number(numUpdatedRows);
 }
 
 function unfitState(device: Device, sentence: string): Problem {

@@ -2,7 +2,9 @@
 
 import { Problem } from '../problem.ts';
 import { requireAccount } from './accounts.ts';
+import { difference, fleetRootCaMembers, trustedMembers } from './audit-notes.ts';
 import type { Db, Tx } from './database.ts';
+import { fleetRootChanged } from './event-notes.ts';
 import { heldKeys } from './keys.ts';
 import { provisioningCaOf } from './provisioning-cas.ts';
 import type { DistrustedKey, FleetRootCa, FleetRootCertificate, Narrowing, ProvisioningCa } from './tables.ts';
@@ -42,8 +44,16 @@ export async function addFleetRootCa(
     .returningAll()
     .executeTakeFirstOrThrow();
   await insertCertificates(tx, added, certificates);
+  const after = { ...fleetRootCaMembers(added), certificates: certificates.map(trustedMembers) };
+  tx.audit({ action: 'fleet_root_ca.add', ...itself(added), after });
+  tx.event(fleetRootChanged(account_id, added, 'added'));
   tx.changed({ kind: 'trust', account_id });
   return added;
+}
+
+/** A Fleet Root CA as the object of an entry. */
+function itself({ account_id, id, name }: FleetRootCa) {
+  return { account_id, object: { kind: 'fleet_root_ca', id, name } };
 }
 
 /** A name and a public key make a Fleet Root CA: renewed with the same key or cross-signed, it is still the same. */
@@ -71,7 +81,11 @@ export async function addFleetRootCertificates(
   const ca = await requireFleetRootCa(tx.db, account_id, fleet_root_ca_id);
   await refuseHeld(tx.db, rows);
   const added = await insertCertificates(tx, ca, rows);
-  if (added.length > 0) tx.changed({ kind: 'trust', account_id });
+  if (added.length === 0) return added;
+  const after = { certificates: added.map(trustedMembers) };
+  tx.audit({ action: 'fleet_root_ca.add_certificates', ...itself(ca), after });
+  tx.event(fleetRootChanged(account_id, ca, 'certificates_added'));
+  tx.changed({ kind: 'trust', account_id });
   return added;
 }
 
@@ -124,7 +138,7 @@ export async function setFleetRootState(
     narrowing?: Omit<Narrowing, 'account_id'> | null;
   },
 ): Promise<FleetRootCa> {
-  const changed = await changeFleetRootCa(tx, account_id, fleet_root_ca_id, { state });
+  const changed = await changeFleetRootCa(tx, 'fleet_root_ca.set_state', account_id, fleet_root_ca_id, { state });
   if (narrowing) await recordNarrowing(tx, { ...narrowing, account_id });
   return changed;
 }
@@ -136,23 +150,29 @@ export async function setSuccessor(
 ): Promise<FleetRootCa> {
   if (old_id === new_id) throw new Problem('conflict', 'A Fleet Root CA cannot be its own successor.');
   await requireFleetRootCa(tx.db, account_id, new_id);
-  return changeFleetRootCa(tx, account_id, old_id, { successor_id: new_id });
+  return changeFleetRootCa(tx, 'fleet_root_ca.set_successor', account_id, old_id, { successor_id: new_id });
 }
 
 async function changeFleetRootCa(
   tx: Tx,
+  action: string,
   account_id: string,
   id: string,
   set: Partial<Pick<FleetRootCa, 'state' | 'successor_id'>>,
 ): Promise<FleetRootCa> {
+  const before = await requireFleetRootCa(tx.db, account_id, id);
   const changed = await tx.db
     .updateTable('fleet_root_cas')
     .set(set)
     .where('account_id', '=', account_id)
     .where('id', '=', id)
     .returningAll()
-    .executeTakeFirst();
-  if (!changed) throw noFleetRootCa(id);
+    .executeTakeFirstOrThrow();
+  const changes = difference(fleetRootCaMembers(before), fleetRootCaMembers(changed));
+  if (changes) {
+    tx.audit({ action, ...itself(changed), ...changes });
+    tx.event(fleetRootChanged(account_id, changed, set.state === undefined ? 'successor' : 'state'));
+  }
   tx.changed({ kind: 'trust', account_id });
   return changed;
 }
@@ -165,11 +185,16 @@ export async function distrustKey(
   tx: Tx,
   { narrowing, ...key }: Omit<DistrustedKey, 'added_at'> & { narrowing?: Omit<Narrowing, 'account_id'> | null },
 ): Promise<void> {
-  await tx.db
+  const added = await tx.db
     .insertInto('distrusted_keys')
     .values({ ...key, added_at: tx.now })
     .onConflict((conflict) => conflict.columns(['account_id', 'public_key_sha256']).doNothing())
-    .execute();
+    .returningAll()
+    .executeTakeFirst();
+  if (added) {
+    tx.audit({ action: 'distrusted_key.add', ...distrusted(added) });
+    tx.event(fleetRootChanged(key.account_id, null, 'key_distrusted', key.public_key_sha256));
+  }
   if (narrowing) await recordNarrowing(tx, { ...narrowing, account_id: key.account_id });
   tx.changed({ kind: 'trust', account_id: key.account_id });
 }
@@ -186,8 +211,15 @@ export async function trustKey(
     .returningAll()
     .executeTakeFirst();
   if (!trusted) throw new Problem('not_found', 'The account does not distrust the key of this certificate.');
+  tx.audit({ action: 'distrusted_key.remove', ...distrusted(trusted) });
+  tx.event(fleetRootChanged(account_id, null, 'key_trusted', public_key_sha256));
   tx.changed({ kind: 'trust', account_id });
   return trusted;
+}
+
+/** A distrusted key as the object of an entry. */
+function distrusted({ account_id, public_key_sha256: id }: DistrustedKey) {
+  return { account_id, object: { kind: 'distrusted_key', id, name: null } };
 }
 
 /** The Fleet Root CAs of an account, the oldest first. */

@@ -1,6 +1,7 @@
 // The two gateway CAs of an account and the certificate that its gateway shows.
 
 import { Problem } from '../problem.ts';
+import { formatInstant } from '../time.ts';
 import { type Db, prepared, type Tx } from './database.ts';
 import { keyById } from './keys.ts';
 import { requireLivingMasterKey } from './sealed-values.ts';
@@ -13,8 +14,18 @@ export async function recordGatewayCa(tx: Tx, ca: Omit<GatewayCa, 'created_at'>)
     .values({ ...ca, created_at: tx.now })
     .returningAll()
     .executeTakeFirstOrThrow();
+  tx.audit({ action: 'gateway_ca.add', ...itself(recorded), after: members(recorded) });
   tx.changed({ kind: 'account', account_id: ca.account_id });
   return recorded;
+}
+
+/** A gateway CA as the object of an entry, and what an entry says of it. */
+function itself({ account_id, id }: GatewayCa) {
+  return { account_id, object: { kind: 'gateway_ca', id, name: null } };
+}
+
+function members({ state, key_id: key, sha256, not_after }: GatewayCa) {
+  return { state, key, sha256, not_after: formatInstant(not_after) };
 }
 
 /** What a switch to a standby gateway CA whose key was erased here is answered: message and hint. */
@@ -44,6 +55,12 @@ export async function switchGatewayCa(
   if (!active) throw new Problem('conflict', 'The account has no standby gateway CA to switch to.');
   // Erased while the certificate was being made: the gateway could not be given another one later.
   if ((await keyById(tx.db, active.key_id))?.erased_at != null) throw new Problem('conflict', ...keyOutside);
+  tx.audit({
+    action: 'gateway_ca.switch',
+    ...itself(active),
+    before: { active: retired?.id ?? null },
+    after: { active: active.id },
+  });
   tx.changed({ kind: 'account', account_id });
   return { active, retired };
 }
@@ -60,7 +77,14 @@ export async function recordGatewayCertificate(
     .values({ ...certificate, created_at: tx.now })
     .returningAll()
     .executeTakeFirstOrThrow();
-  tx.changed({ kind: 'account', account_id: certificate.account_id });
+  const { account_id, id, gateway_ca_id: gateway_ca, not_after } = recorded;
+  tx.audit({
+    action: 'gateway_certificate.set',
+    account_id,
+    object: { kind: 'gateway_certificate', id, name: null },
+    after: { gateway_ca, hosts: JSON.parse(recorded.hosts) as string[], not_after: formatInstant(not_after) },
+  });
+  tx.changed({ kind: 'account', account_id });
   return recorded;
 }
 

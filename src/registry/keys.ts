@@ -5,9 +5,18 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { Problem } from '../problem.ts';
 import { requireTestAccount } from './accounts.ts';
+import { keyMembers } from './audit-notes.ts';
 import { type Db, prepared, type Tx } from './database.ts';
 import { requireLivingCustody } from './sealed-values.ts';
-import type { FleetRootCaState, GatewayCaState, KeyCopy, KeyEvent, KeyEventKind, KeyRow } from './tables.ts';
+import type {
+  FleetRootCaState,
+  GatewayCaState,
+  KeyCopy,
+  KeyEvent,
+  KeyEventKind,
+  KeyPurpose,
+  KeyRow,
+} from './tables.ts';
 
 /** What is recorded of a key that a custodian has made. */
 export type NewKeyRow = Omit<KeyRow, 'created_at' | 'destroyed_at' | 'erased_at'>;
@@ -15,9 +24,12 @@ export type NewKeyRow = Omit<KeyRow, 'created_at' | 'destroyed_at' | 'erased_at'
 /** Where a key lies: its custodian, what that one remembers, and whether it gives the key out. */
 export type KeyPlace = Pick<KeyRow, 'custodian' | 'remembered' | 'exportable'>;
 
+/** Keys that sign for no device: those of every account, and those of the server itself, which have no account. */
+const neverForDevices: ReadonlySet<KeyPurpose> = new Set(['gateway-ca', 'operator-ca', 'audit']);
+
 /** Records a key that a custodian has made. Throws `provisioning_not_offered` for one that no production account has. */
 export async function recordKey(tx: Tx, { key }: { key: NewKeyRow }): Promise<KeyRow> {
-  if (key.purpose !== 'gateway-ca') await requireTestAccount(tx.db, key.account_id);
+  if (!neverForDevices.has(key.purpose)) await requireTestAccount(tx.db, key.account_id);
   await requireLivingCustody(tx.db, key);
   const recorded = await tx.db
     .insertInto('keys')
@@ -40,7 +52,10 @@ export async function forgetKey(tx: Tx, { key_id }: { key_id: string }): Promise
 /** Marks a key as one to be destroyed: nothing is signed with it any more. Throws `not_found`. */
 export async function condemnKey(tx: Tx, { key_id }: { key_id: string }): Promise<KeyRow> {
   const before = await requireKey(tx.db, key_id);
-  return change(tx, key_id, { destroyed_at: before.destroyed_at ?? tx.now });
+  if (before.destroyed_at !== null) return before;
+  const condemned = await change(tx, key_id, { destroyed_at: tx.now });
+  tx.audit({ action: 'key.condemn', ...itself(condemned), after: keyMembers(condemned) });
+  return condemned;
 }
 
 /**
@@ -59,7 +74,7 @@ export async function placeKey(
   await tx.db.deleteFrom('key_copies').where('key_id', '=', key_id).where('custodian', '=', to.custodian).execute();
   await leaveCopy(tx, before);
   const placed = await change(tx, key_id, { ...to, erased_at: null });
-  await recordEvent(tx, placed, event);
+  await recordEvent(tx, placed, event, before);
   return placed;
 }
 
@@ -101,7 +116,11 @@ async function leaveCopy(tx: Tx, { id: key_id, account_id, custodian, remembered
 /** Forgets a copy of a key that its custodian has destroyed. */
 export async function forgetKeyCopy(tx: Tx, { id }: { id: string }): Promise<void> {
   tx.purge();
-  await tx.db.deleteFrom('key_copies').where('id', '=', id).execute();
+  const copy = await tx.db.deleteFrom('key_copies').where('id', '=', id).returningAll().executeTakeFirst();
+  if (!copy) return;
+  const { key_id, account_id, custodian } = copy;
+  const object = { kind: 'key', id: key_id, name: null };
+  tx.audit({ action: 'key.destroy_copy', account_id: account_id || null, object, before: { custodian } });
 }
 
 async function requireStandby(tx: Tx, key: KeyRow): Promise<void> {
@@ -137,12 +156,29 @@ function requireSamePlace(key: KeyRow, from: KeyPlace): void {
   if (!same) throw new Problem('conflict', `Key ${key.id} has been moved, erased or destroyed meanwhile.`);
 }
 
-async function recordEvent(tx: Tx, key: KeyRow, event: KeyEventKind): Promise<void> {
+/** What the audit log calls what happens to keys. */
+const actions = {
+  created: 'key.create',
+  imported: 'key.import',
+  exported: 'key.export',
+  moved: 'key.move',
+  erased: 'key.erase',
+  destroyed: 'key.destroy',
+} as const satisfies Record<KeyEventKind, string>;
+
+async function recordEvent(tx: Tx, key: KeyRow, event: KeyEventKind, before: KeyRow | null = null): Promise<void> {
   const { id: key_id, account_id, custodian } = key;
   await tx.db
     .insertInto('key_events')
     .values({ id: randomUUID(), key_id, account_id, at: tx.now, event, custodian })
     .execute();
+  const members = before && { custodian: before.custodian, exportable: before.exportable === 1 };
+  tx.audit({ action: actions[event], ...itself(key), before: members, after: keyMembers(key) });
+}
+
+/** A key as the object of an entry; that of the audit log itself is of no account. */
+function itself({ account_id, id }: KeyRow) {
+  return { account_id: account_id || null, object: { kind: 'key', id, name: null } };
 }
 
 const byId = prepared((db, given: { key_id: string }) =>
@@ -182,6 +218,7 @@ export type ListedKey = KeyRow & {
   gateway_ca_id: string | null;
   gateway_ca_state: GatewayCaState | null;
   provisioning_ca_id: string | null;
+  operator_ca_id: string | null;
 };
 
 /** The keys of all accounts, destroyed ones too, the oldest first; or the one with this ID, or public key (SHA-256). */
@@ -192,6 +229,7 @@ export async function listKeys(db: Db, ref: string | null = null): Promise<Liste
     .leftJoin('fleet_root_cas', 'fleet_root_cas.key_id', 'keys.id')
     .leftJoin('gateway_cas', 'gateway_cas.key_id', 'keys.id')
     .leftJoin('provisioning_cas', 'provisioning_cas.key_id', 'keys.id')
+    .leftJoin('operator_cas', 'operator_cas.key_id', 'keys.id')
     .selectAll('keys')
     .select([
       'fleet_root_cas.id as fleet_root_ca_id',
@@ -200,6 +238,7 @@ export async function listKeys(db: Db, ref: string | null = null): Promise<Liste
       'gateway_cas.id as gateway_ca_id',
       'gateway_cas.state as gateway_ca_state',
       'provisioning_cas.id as provisioning_ca_id',
+      'operator_cas.id as operator_ca_id',
       'accounts.name as account_name',
     ])
     .$if(ref !== null, (keys) =>

@@ -12,6 +12,7 @@ import * as events from './migrations/0006-events.ts';
 import * as fleet from './migrations/0007-fleet.ts';
 import * as tokens from './migrations/0008-tokens.ts';
 import * as idempotency from './migrations/0009-idempotency.ts';
+import * as operatorTls from './migrations/0010-operator-tls.ts';
 
 interface Migration {
   name: string;
@@ -28,6 +29,7 @@ const migrations: readonly Migration[] = [
   fleet,
   tokens,
   idempotency,
+  operatorTls,
 ];
 
 /**

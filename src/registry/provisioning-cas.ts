@@ -1,5 +1,6 @@
 // The provisioning CA of an account, which signs the certificates of its provisioning keys and nothing else.
 
+import { formatInstant } from '../time.ts';
 import { requireTestAccount } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
 import type { ProvisioningCa } from './tables.ts';
@@ -12,7 +13,14 @@ export async function recordProvisioningCa(tx: Tx, ca: Omit<ProvisioningCa, 'cre
     .values({ ...ca, created_at: tx.now })
     .returningAll()
     .executeTakeFirstOrThrow();
-  tx.changed({ kind: 'trust', account_id: ca.account_id });
+  const { account_id, id, key_id: key, not_after } = recorded;
+  tx.audit({
+    action: 'provisioning_ca.add',
+    account_id,
+    object: { kind: 'provisioning_ca', id, name: null },
+    after: { key, not_after: formatInstant(not_after) },
+  });
+  tx.changed({ kind: 'trust', account_id });
   return recorded;
 }
 

@@ -1,7 +1,9 @@
 // Who was turned away and why: counted where it is the same again, and bounded for each account.
 
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import type { Db, Tx } from './database.ts';
+import { tallyRefusals } from './refusal-tallies.ts';
 import type { RefusalRecord } from './tables.ts';
 
 /** Stands in `account_id` for no account: a connection that belonged to none. */
@@ -25,6 +27,7 @@ export async function recordRefusals(
   const owners = await presentOwners(tx.db, refusals);
   for (const refused of refusals) if (owners.has(refused.account_id)) await record(tx, refused);
   for (const account_id of owners) await forgetOldest(tx, account_id, limit);
+  await tallyRefusals(tx, { refusals: refusals.filter(({ account_id }) => owners.has(account_id)) });
 }
 
 /** Refusals of an account that has been deleted meanwhile concern nobody. */
@@ -75,18 +78,39 @@ async function forgetOldest(tx: Tx, account_id: string, limit: number): Promise<
     .execute();
 }
 
-/** The latest refusals of an account, or those `unassigned`, the latest first. */
+/** Each member that is there narrows it. Instants in milliseconds since 1970, of the last time. */
+export interface RefusalFilter {
+  readonly code?: string | undefined;
+  readonly device_id?: string | undefined;
+  readonly address?: string | undefined;
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+}
+
+/** Where a page ended. */
+export interface RefusalPlace {
+  readonly at: number;
+  readonly id: string;
+}
+
+/** The latest refusals of an account, or those `unassigned`, the latest first, `limit` of them after a place. */
 export async function listRefusals(
   db: Db,
   account_id: string,
-  { limit = 1_000 }: { limit?: number } = {},
+  {
+    filter = {},
+    limit = 1_000,
+    after,
+  }: { filter?: RefusalFilter; limit?: number; after?: RefusalPlace | undefined } = {},
 ): Promise<RefusalRecord[]> {
-  return db
-    .selectFrom('refusals')
-    .selectAll()
-    .where('account_id', '=', account_id)
-    .orderBy('at', 'desc')
-    .orderBy('id')
-    .limit(limit)
-    .execute();
+  const { code, device_id, address, since, until } = filter;
+  let query = db.selectFrom('refusals').selectAll().where('account_id', '=', account_id);
+  // Of each account so many stay as can be read in one go: none of these needs an index of its own.
+  for (const [column, value] of Object.entries({ code, device_id, address })) {
+    if (value !== undefined) query = query.where(column as 'code', '=', value);
+  }
+  if (since !== undefined) query = query.where('at', '>=', since);
+  if (until !== undefined) query = query.where('at', '<', until);
+  if (after) query = query.where(sql<boolean>`(at, id) < (${after.at}, ${after.id})`);
+  return query.orderBy('at', 'desc').orderBy('id', 'desc').limit(limit).execute();
 }

@@ -2,13 +2,17 @@
 
 import { Problem } from '../problem.ts';
 import type { Db, Tx } from './database.ts';
+import type { TotpState } from './operator-tables.ts';
 import { rememberServerValue, serverValue } from './server-values.ts';
 
 /** Where a sealed value lies, and all that its context is made of. */
 export type SealedPlace =
   | { readonly in: 'keys'; readonly id: string; readonly exportable: 0 | 1 }
   | { readonly in: 'gateway_certificates'; readonly id: string }
+  | { readonly in: 'operator_certificates'; readonly id: string }
+  | { readonly in: 'webhook_secrets'; readonly id: string }
   | { readonly in: 'account_files'; readonly account_id: string; readonly entry: string }
+  | { readonly in: 'totp_secrets'; readonly operator_id: string; readonly state: TotpState }
   | { readonly in: 'upstreams'; readonly account_id: string; readonly prefix: string };
 
 export interface SealedValue {
@@ -33,6 +37,9 @@ const rowsOfKey = {
   next: { proof: 'seal_next', derivation: 'seal_next_derivation' },
 } as const;
 
+/** The master key as the object of an entry, which says nothing of what it is. */
+const masterKey = { account_id: null, object: { kind: 'master_key', id: 'master_key', name: null } };
+
 /** The master key in use, or, during a rotation, the one that takes its place. */
 export async function masterKeyRow(db: Db, which: 'present' | 'next'): Promise<MasterKeyRow | null> {
   const names = rowsOfKey[which];
@@ -50,6 +57,7 @@ export async function recordMasterKey(
   const same = before === null ? present === null : present !== null && Buffer.compare(present.proof, before) === 0;
   if (!same) throw new Problem('conflict', 'Another server has recorded its master key in this registry meanwhile.');
   await put(tx, 'present', row);
+  tx.audit({ action: 'master_key.set', ...masterKey });
 }
 
 /** From now on values under the next master key may be recorded too. Throws `conflict` while a rotation is unfinished. */
@@ -58,6 +66,7 @@ export async function beginMasterKeyRotation(tx: Tx, { row }: { row: MasterKeyRo
     throw new Problem('conflict', 'A rotation of the master key is under way.');
   }
   await put(tx, 'next', row);
+  tx.audit({ action: 'master_key.begin_rotation', ...masterKey });
 }
 
 /**
@@ -77,6 +86,7 @@ export async function endMasterKeyRotation(tx: Tx, _args: Record<string, never>)
   if (left > 0) return { left };
   await put(tx, 'present', next);
   await tx.db.deleteFrom('server').where('key', 'in', Object.values(rowsOfKey.next)).execute();
+  tx.audit({ action: 'master_key.rotate', ...masterKey });
   tx.purge();
   return { left };
 }
@@ -114,11 +124,22 @@ function sameHead(sealed: Uint8Array, { proof }: MasterKeyRow): boolean {
 /** How many values are read, and written, at a time. */
 const batchSize = 100;
 
-const tables = ['keys', 'gateway_certificates', 'account_files', 'upstreams'] as const;
+const tables = [
+  'keys',
+  'gateway_certificates',
+  'operator_certificates',
+  'webhook_secrets',
+  'account_files',
+  'totp_secrets',
+  'upstreams',
+] as const;
 const readers = {
   keys: sealedKeys,
   gateway_certificates: sealedGatewayKeys,
+  operator_certificates: sealedOperatorKeys,
+  webhook_secrets: sealedWebhookSecrets,
   account_files: sealedFiles,
+  totp_secrets: sealedTotpSecrets,
   upstreams: sealedUpstreamKeys,
 } as const;
 
@@ -160,6 +181,28 @@ async function sealedGatewayKeys(db: Db, after: In<'gateway_certificates'> | und
   return rows.map(({ id, sealed_key }) => ({ place: { in: 'gateway_certificates', id }, sealed: sealed_key }));
 }
 
+async function sealedOperatorKeys(db: Db, after: In<'operator_certificates'> | undefined): Promise<SealedValue[]> {
+  const rows = await db
+    .selectFrom('operator_certificates')
+    .select(['id', 'sealed_key'])
+    .where('id', '>', after?.id ?? '')
+    .orderBy('id')
+    .limit(batchSize)
+    .execute();
+  return rows.map(({ id, sealed_key }) => ({ place: { in: 'operator_certificates', id }, sealed: sealed_key }));
+}
+
+async function sealedWebhookSecrets(db: Db, after: In<'webhook_secrets'> | undefined): Promise<SealedValue[]> {
+  const rows = await db
+    .selectFrom('webhook_secrets')
+    .select(['id', 'sealed'])
+    .where('id', '>', after?.id ?? '')
+    .orderBy('id')
+    .limit(batchSize)
+    .execute();
+  return rows.map(({ id, sealed }) => ({ place: { in: 'webhook_secrets', id }, sealed }));
+}
+
 async function sealedFiles(db: Db, after: In<'account_files'> | undefined): Promise<SealedValue[]> {
   const rows = await db
     .selectFrom('account_files')
@@ -175,6 +218,20 @@ async function sealedFiles(db: Db, after: In<'account_files'> | undefined): Prom
     place: { in: 'account_files', account_id, entry },
     sealed: sealed_content,
   }));
+}
+
+async function sealedTotpSecrets(db: Db, after: In<'totp_secrets'> | undefined): Promise<SealedValue[]> {
+  const rows = await db
+    .selectFrom('totp_secrets')
+    .select(['operator_id', 'state', 'sealed'])
+    .where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('operator_id', 'state'), '>', tuple(after?.operator_id ?? '', after?.state ?? 'active')),
+    )
+    .orderBy('operator_id')
+    .orderBy('state')
+    .limit(batchSize)
+    .execute();
+  return rows.map(({ operator_id, state, sealed }) => ({ place: { in: 'totp_secrets', operator_id, state }, sealed }));
 }
 
 async function sealedUpstreamKeys(db: Db, after: In<'upstreams'> | undefined): Promise<SealedValue[]> {
@@ -227,6 +284,18 @@ function replacing(db: Db, place: SealedPlace, sealed: Uint8Array, resealed: Uin
         .set({ sealed_key: resealed })
         .where('id', '=', place.id)
         .where('sealed_key', '=', sealed);
+    case 'operator_certificates':
+      return db
+        .updateTable('operator_certificates')
+        .set({ sealed_key: resealed })
+        .where('id', '=', place.id)
+        .where('sealed_key', '=', sealed);
+    case 'webhook_secrets':
+      return db
+        .updateTable('webhook_secrets')
+        .set({ sealed: resealed })
+        .where('id', '=', place.id)
+        .where('sealed', '=', sealed);
     case 'account_files':
       return db
         .updateTable('account_files')
@@ -234,6 +303,13 @@ function replacing(db: Db, place: SealedPlace, sealed: Uint8Array, resealed: Uin
         .where('account_id', '=', place.account_id)
         .where('entry', '=', place.entry)
         .where('sealed_content', '=', sealed);
+    case 'totp_secrets':
+      return db
+        .updateTable('totp_secrets')
+        .set({ sealed: resealed })
+        .where('operator_id', '=', place.operator_id)
+        .where('state', '=', place.state)
+        .where('sealed', '=', sealed);
     case 'upstreams':
       return db
         .updateTable('upstreams')

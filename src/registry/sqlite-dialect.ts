@@ -19,6 +19,9 @@ import type { ColumnTypes } from './column-types.ts';
 /** Statements kept at most. The registry has fewer; lists of changing length (`in (?, ?)`) could make more. */
 const keptStatements = 500;
 
+/** Is told how long each query took, in milliseconds. */
+export type Took = (milliseconds: number) => void;
+
 interface Kept {
   statement: StatementSync;
   /** Names of the columns that it gives; none for a statement that only changes rows. */
@@ -28,13 +31,24 @@ interface Kept {
 /** The one connection. Every query is done when its function returns; the promise is Kysely's form, not a wait. */
 class SqliteConnection implements DatabaseConnection {
   readonly #database: DatabaseSync;
+  readonly #took: Took;
   readonly #kept = new Map<string, Kept>();
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, took: Took) {
     this.#database = database;
+    this.#took = took;
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const began = performance.now();
+    try {
+      return this.#execute(query);
+    } finally {
+      this.#took(performance.now() - began);
+    }
+  }
+
+  #execute<R>(query: CompiledQuery): QueryResult<R> {
     const { statement, columns } = this.#statement(query.sql);
     const parameters = query.parameters as SQLInputValue[];
     if (columns.length === 0) return { rows: [], numAffectedRows: BigInt(statement.run(...parameters).changes) };
@@ -88,9 +102,9 @@ class SqliteDriver implements Driver {
   readonly #database: DatabaseSync;
   readonly #connection: SqliteConnection;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, took: Took) {
     this.#database = database;
-    this.#connection = new SqliteConnection(database);
+    this.#connection = new SqliteConnection(database, took);
   }
 
   async init(): Promise<void> {}
@@ -119,13 +133,15 @@ class SqliteDriver implements Driver {
 /** Works on an open database, which whoever opened it closes: Kysely does not end what it was not asked to query. */
 export class SqliteDialect implements Dialect {
   readonly #database: DatabaseSync;
+  readonly #took: Took;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, took: Took = () => {}) {
     this.#database = database;
+    this.#took = took;
   }
 
   createDriver(): Driver {
-    return new SqliteDriver(this.#database);
+    return new SqliteDriver(this.#database, this.#took);
   }
 
   createQueryCompiler(): SqliteQueryCompiler {

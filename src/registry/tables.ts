@@ -1,9 +1,13 @@
 // The registry's tables as types: one interface a table, instants in milliseconds since 1970, flags as 0 or 1.
 
 import type { Selectable } from 'kysely';
+import type { ApiTables } from './api-tables.ts';
 import type { AuditTables } from './audit-tables.ts';
 import type { EventTables } from './event-tables.ts';
+import type { FleetTables } from './fleet-tables.ts';
+import type { IdentityTables } from './identity-tables.ts';
 import type { OperatorTables } from './operator-tables.ts';
+import type { TokenTables } from './token-tables.ts';
 
 export type AccountKind = 'test' | 'production';
 export type AdmissionPolicy = 'automatic' | 'approval' | 'allow-list';
@@ -19,7 +23,7 @@ export type CertificateState = 'intended' | 'current' | 'superseded' | 'pending'
 export type ReplyState = 'open' | 'arrived' | 'lost';
 export type GatewayCaState = 'active' | 'standby' | 'retired';
 /** What a key that custody holds is for. */
-export type KeyPurpose = 'fleet-root-ca' | 'gateway-ca' | 'provisioning-ca';
+export type KeyPurpose = 'fleet-root-ca' | 'gateway-ca' | 'provisioning-ca' | 'operator-ca' | 'audit';
 export type ReportKind = 'ecus' | 'system_info' | 'network' | 'config' | 'installed';
 
 /** What the server as a whole remembers: the schema's own facts and the seal's proof. */
@@ -228,6 +232,12 @@ export interface DevicesTable {
   first_seen: number;
   /** Null until it connects with its own certificate. */
   last_seen: number | null;
+  /** The end of its current certificate, kept by every write that changes which one that is. */
+  certificate_not_after: number | null;
+  /** Through which intermediates its certificate led when it was admitted (`chain_certificates`); null for none known. */
+  chain_id: string | null;
+  /** What `device_labels` has of it, as JSON, for showing. */
+  labels: string | null;
 }
 
 /** Every certificate that we signed or that a device showed. Those of a deleted device stay, revoked, without `device_uuid`. */
@@ -271,6 +281,8 @@ export interface AllowListTable {
   account_id: string;
   device_id: string;
   added_at: number;
+  /** What the device is to be labelled with when it joins, as JSON. */
+  labels: string | null;
 }
 
 export interface AccountFilesTable {
@@ -291,6 +303,8 @@ export interface UpstreamsTable {
   /** The Host header sent, where it is not the URL's. */
   host: string | null;
   timeout_ms: number;
+  /** 1 where no administrator of the server has set it: it is connected to where `outbound.ts` lets it. */
+  guarded: 0 | 1;
 }
 
 export interface RefusalsTable {
@@ -319,7 +333,8 @@ export interface MigrationsTable {
   applied_at: number;
 }
 
-export interface Tables extends AuditTables, OperatorTables, EventTables {
+export interface Tables
+  extends AuditTables, OperatorTables, EventTables, FleetTables, TokenTables, IdentityTables, ApiTables {
   migrations: MigrationsTable;
   server: ServerTable;
   accounts: AccountsTable;

@@ -1,6 +1,8 @@
 // What the owner of an account has signed, set after set, and what operators have narrowed since.
 
+import { digestOf } from './audit-notes.ts';
 import type { Db, Tx } from './database.ts';
+import { fleetRootChanged } from './event-notes.ts';
 import type { Narrowing, TrustSetRow } from './tables.ts';
 
 /**
@@ -24,7 +26,15 @@ export async function recordTrustSet(
     .values({ ...set, accepted_at: tx.now })
     .returningAll()
     .executeTakeFirstOrThrow();
-  tx.changed({ kind: 'trust', account_id: set.account_id });
+  const { account_id, number, document } = recorded;
+  tx.audit({
+    action: 'trust_set.accept',
+    account_id,
+    object: { kind: 'trust_set', id: String(number), name: null },
+    after: { number, sha256: digestOf(document), narrowings_settled: settled.length },
+  });
+  tx.event(fleetRootChanged(account_id, null, 'owner_signed'));
+  tx.changed({ kind: 'trust', account_id });
   return recorded;
 }
 
@@ -62,5 +72,12 @@ export async function recordNarrowing(tx: Tx, narrowing: Narrowing): Promise<voi
     .where('set_number', '<=', narrowing.set_number)
     .execute();
   await tx.db.insertInto('narrowings').values(narrowing).execute();
+  const { account_id, id, kind, fleet_root_ca_id: fleet_root_ca, public_key_sha256, set_number } = narrowing;
+  tx.audit({
+    action: 'trust_set.narrow',
+    account_id,
+    object: { kind: 'narrowing', id, name: null },
+    after: { kind, fleet_root_ca, public_key_sha256, set_number },
+  });
   tx.changed({ kind: 'trust', account_id: narrowing.account_id });
 }

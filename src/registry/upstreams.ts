@@ -1,6 +1,7 @@
 // The back ends that an account's devices reach through the gateway, by path prefix.
 
 import { Problem } from '../problem.ts';
+import { difference, upstreamMembers } from './audit-notes.ts';
 import type { Db, Tx } from './database.ts';
 import { requireLivingMasterKey } from './sealed-values.ts';
 import type { Upstream } from './tables.ts';
@@ -9,14 +10,31 @@ import type { Upstream } from './tables.ts';
 export async function setUpstream(tx: Tx, upstream: Upstream): Promise<Upstream> {
   const { account_id, prefix, ...set } = upstream;
   await requireLivingMasterKey(tx.db, upstream.sealed_key);
+  const before = await tx.db
+    .selectFrom('upstreams')
+    .selectAll()
+    .where('account_id', '=', account_id)
+    .where('prefix', '=', prefix)
+    .executeTakeFirst();
   const row = await tx.db
     .insertInto('upstreams')
     .values(upstream)
     .onConflict((conflict) => conflict.columns(['account_id', 'prefix']).doUpdateSet(set))
     .returningAll()
     .executeTakeFirstOrThrow();
+  // A key that is given anew is another one as far as anybody can tell.
+  const given = { ...upstreamMembers(row), ...(row.sealed_key && { key: 'given' }) };
+  const changes = difference(before ? upstreamMembers(before) : {}, given);
+  if (changes) {
+    tx.audit({ action: 'upstream.set', ...itself(row), before: before ? changes.before : null, after: changes.after });
+  }
   tx.changed({ kind: 'account', account_id });
   return row;
+}
+
+/** A back end as the object of an entry. */
+function itself({ account_id, prefix }: Upstream) {
+  return { account_id, object: { kind: 'upstream', id: prefix, name: prefix } };
 }
 
 /** Sets several at once, all or none; back ends of other prefixes stay. */
@@ -47,6 +65,7 @@ export async function removeUpstream(
       '`upstream list ACCOUNT` shows them.',
     );
   }
+  tx.audit({ action: 'upstream.remove', ...itself(removed), before: upstreamMembers(removed) });
   tx.changed({ kind: 'account', account_id });
   return removed;
 }

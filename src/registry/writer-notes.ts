@@ -3,9 +3,26 @@
 import type { Insertable } from 'kysely';
 import type { Actor } from './acting.ts';
 import type { AuditEntriesTable } from './audit-tables.ts';
-import type { Tx } from './database.ts';
+import { prepared, type Tx } from './database.ts';
 import type { EventsTable } from './event-tables.ts';
 import type { AuditNote, NewEvent } from './notes.ts';
+
+const insertEntry = prepared((db, given: Omit<Insertable<AuditEntriesTable>, 'sequence' | 'number' | 'hash'>) =>
+  db.insertInto('audit_entries').values({
+    account_id: given.account_id,
+    at: given.at,
+    action: given.action,
+    actor_kind: given.actor_kind,
+    actor_id: given.actor_id,
+    object_kind: given.object_kind,
+    object_id: given.object_id,
+    object_name: given.object_name,
+    result: given.result,
+    body: given.body,
+    number: null,
+    hash: null,
+  }),
+);
 
 /** Adds the entries of one write. They have no number yet: that is given in the order in which they are found committed. */
 export async function insertAuditEntries(
@@ -13,9 +30,9 @@ export async function insertAuditEntries(
   by: Actor,
   notes: readonly AuditNote[],
 ): Promise<void> {
-  const rows = notes.map(({ action, account_id, object, before = null, after = null, result = 'done' }) => {
+  for (const { action, account_id, object, before = null, after = null, result = 'done' } of notes) {
     const body = { at: new Date(tx.now).toISOString(), action, account: account_id, by, object, before, after, result };
-    return {
+    await insertEntry(tx.db, {
       account_id,
       at: tx.now,
       action,
@@ -23,13 +40,11 @@ export async function insertAuditEntries(
       actor_id: by.id,
       object_kind: object.kind,
       object_id: object.id,
+      object_name: object.name,
       result,
       body: JSON.stringify(body),
-      number: null,
-      hash: null,
-    } satisfies Insertable<AuditEntriesTable>;
-  });
-  if (rows.length > 0) await tx.db.insertInto('audit_entries').values(rows).execute();
+    });
+  }
 }
 
 /** Keeps the events of one write, in its transaction. */

@@ -18,6 +18,8 @@ export interface Request {
   args: unknown;
   now: number;
   by: Actor;
+  /** Done and undone: only what it would give is wanted. */
+  rehearsal: boolean;
 }
 
 /** A Problem loses its class between threads, so its parts travel. */
@@ -25,17 +27,18 @@ export interface ProblemParts {
   code: ProblemCode;
   message: string;
   hint: string | null;
+  members: Problem['members'];
 }
 
 /** What became of one request. What is no Problem is our bug, and travels as the error it is. */
 export type Failure = { problem: ProblemParts } | { error: unknown };
 export type Outcome = { value: unknown } | Failure;
 
-/** What the thread says: once that it is open or why not, then one answer a transaction, requests in their order. */
+/** What the thread says (`took` is the transaction's time, in milliseconds): once that it is open or why not, then one answer a transaction, requests in their order. */
 export type Message =
   | { kind: 'open' }
   | { kind: 'refused'; failure: Failure }
-  | { kind: 'committed'; outcomes: Outcome[]; changes: Change[]; events: boolean };
+  | { kind: 'committed'; outcomes: Outcome[]; changes: Change[]; events: boolean; took: number };
 
 /** What the thread is started with. */
 export interface Start {
@@ -85,7 +88,9 @@ class WriterThread {
   /** Answers `first` and all that has arrived by then, transaction after transaction, until nothing waits. */
   async #work(first: Request | 'close'): Promise<void> {
     for (let batch = this.#waiting(first); batch.length > 0; batch = this.#waiting()) {
-      this.#say({ kind: 'committed', ...(await this.#transact(batch)) });
+      const began = performance.now();
+      const done = await this.#transact(batch);
+      this.#say({ kind: 'committed', ...done, took: performance.now() - began });
     }
     if (this.#closing) this.#close();
   }
@@ -104,7 +109,7 @@ class WriterThread {
   }
 
   /** Runs the requests one after the other. Where the disk fails, none of them has happened and each is told so. */
-  async #transact(requests: Request[]): Promise<Omit<Extract<Message, { kind: 'committed' }>, 'kind'>> {
+  async #transact(requests: Request[]): Promise<Omit<Extract<Message, { kind: 'committed' }>, 'kind' | 'took'>> {
     const outcomes: Outcome[] = [];
     const changes: Change[] = [];
     try {
@@ -121,7 +126,7 @@ class WriterThread {
   }
 
   /** One request within its savepoint: one that throws undoes only its own. Throws when the whole transaction is lost. */
-  async #answer({ name, args, now, by }: Request, changes: Change[]): Promise<Outcome> {
+  async #answer({ name, args, now, by, rehearsal }: Request, changes: Change[]): Promise<Outcome> {
     const before = changes.length;
     const notes: AuditNote[] = [];
     const events: NewEvent[] = [];
@@ -135,9 +140,15 @@ class WriterThread {
         changed: (change) => void changes.push(change),
         audit: (note) => void notes.push(note),
         event: (event) => void events.push(event),
-        purge: () => void (this.#purging = true),
+        purge: () => void (this.#purging ||= !rehearsal),
       };
       const value = await write(tx, args);
+      if (rehearsal) {
+        this.#undo.run();
+        this.#release.run();
+        changes.length = before;
+        return { value };
+      }
       await insertAuditEntries(tx, by, notes);
       await insertEvents(tx, events);
       this.#events ||= events.length > 0;
@@ -176,7 +187,8 @@ class WriterThread {
 function failed(cause: unknown): Failure {
   const error = asProblem(cause);
   if (!(error instanceof Problem)) return { error };
-  return { problem: { code: error.code, message: error.message, hint: error.hint } };
+  const { code, message, hint, members } = error;
+  return { problem: { code, message, hint, members } };
 }
 
 if (!parentPort) throw new Error('The writer thread is started by writer.ts.');

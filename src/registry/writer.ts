@@ -1,7 +1,9 @@
 // The registry as the server holds it: direct reads, and writes that one thread groups into durable transactions.
 
+import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { Metrics, type Samples, secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
 import { presentActor } from './acting.ts';
 import { Changes } from './changes.ts';
@@ -26,6 +28,11 @@ export interface Registry extends AsyncDisposable {
    * nothing of it is left), or with Problem `unavailable` where the disk failed, the writer died or all is closed.
    */
   write<N extends WriteName>(name: N, args: WriteArguments<N>): Promise<WriteResult<N>>;
+  /**
+   * Runs a write as `write` does, and undoes it: gives what it would give and rejects as it would, and nothing is left of
+   * it, no entry and no event; nobody is told. For dry runs.
+   */
+  rehearse<N extends WriteName>(name: N, args: WriteArguments<N>): Promise<WriteResult<N>>;
 }
 
 export interface RegistryOptions {
@@ -38,13 +45,19 @@ export interface RegistryOptions {
    * something may still act on what is no longer so. The server should end.
    */
   onFailure: (error: Error) => void;
+  metrics?: Metrics;
 }
 
 /**
  * Opens the registry, making or upgrading the file first. Throws Problem `conflict` while another server has the
  * directory or when a newer program has had the file, `unavailable` where the disk fails.
  */
-export async function openRegistry({ file, clock, onFailure }: RegistryOptions): Promise<Registry> {
+export async function openRegistry({
+  file,
+  clock,
+  onFailure,
+  metrics = new Metrics(),
+}: RegistryOptions): Promise<Registry> {
   await using held = new AsyncDisposableStack();
   held.use(lockDirectory(dirname(file)));
   const start: Start = { file, now: clock() };
@@ -57,7 +70,18 @@ export async function openRegistry({ file, clock, onFailure }: RegistryOptions):
   await opened(worker);
   // Closed before the thread's connection: only the last one that may write takes the WAL away when it closes.
   const reader = held.use(openForReading(file));
-  return new SqliteRegistry(overSqlite(reader), worker, held.move(), { clock, onFailure });
+  const read = overSqlite(reader, (milliseconds) => metrics.registryReads.observe(milliseconds / 1_000));
+  metrics.registrySize.from(() => sizesOf(file));
+  return new SqliteRegistry(read, worker, held.move(), { clock, onFailure, metrics });
+}
+
+/** How much the database takes on the disk; the write-ahead log comes and goes. */
+async function sizesOf(file: string): Promise<Samples> {
+  const sizes = await Promise.all([file, `${file}-wal`].map((each) => stat(each).catch(() => null)));
+  return [
+    [{ file: 'database' }, sizes[0]?.size ?? 0],
+    [{ file: 'log' }, sizes[1]?.size ?? 0],
+  ];
 }
 
 function opened(worker: Worker): Promise<void> {
@@ -79,8 +103,9 @@ class SqliteRegistry implements Registry {
   readonly #held: AsyncDisposableStack;
   readonly #clock: () => number;
   readonly #onFailure: (error: Error) => void;
+  readonly #metrics: Metrics;
   /** What the thread has not answered yet, in the order in which it was asked. */
-  readonly #pending: PromiseWithResolvers<unknown>[] = [];
+  readonly #pending: (PromiseWithResolvers<unknown> & { began: number })[] = [];
   #state: 'open' | 'closing' | 'failed' = 'open';
   #closed: Promise<void> | null = null;
 
@@ -89,8 +114,10 @@ class SqliteRegistry implements Registry {
     read: Db,
     worker: Worker,
     held: AsyncDisposableStack,
-    { clock, onFailure }: Pick<RegistryOptions, 'clock' | 'onFailure'>,
+    { clock, onFailure, metrics }: Required<Pick<RegistryOptions, 'clock' | 'onFailure' | 'metrics'>>,
   ) {
+    this.#metrics = metrics;
+    metrics.registryWaiting.from(() => [[{}, this.#pending.length]]);
     this.read = read;
     this.#worker = worker;
     this.#held = held;
@@ -105,14 +132,23 @@ class SqliteRegistry implements Registry {
   }
 
   write<N extends WriteName>(name: N, args: WriteArguments<N>): Promise<WriteResult<N>> {
+    return this.#ask(name, args, false);
+  }
+
+  rehearse<N extends WriteName>(name: N, args: WriteArguments<N>): Promise<WriteResult<N>> {
+    return this.#ask(name, args, true);
+  }
+
+  #ask<N extends WriteName>(name: N, args: WriteArguments<N>, rehearsal: boolean): Promise<WriteResult<N>> {
     if (this.#state !== 'open') return Promise.reject(unavailable());
-    const pending = Promise.withResolvers<unknown>();
+    const pending = { ...Promise.withResolvers<unknown>(), began: performance.now() };
     try {
       this.#worker.postMessage({
         name,
         args: withOwnBytes(args),
         now: this.#clock(),
         by: presentActor(),
+        rehearsal,
       } satisfies Request);
       this.#pending.push(pending);
     } catch (error) {
@@ -132,9 +168,11 @@ class SqliteRegistry implements Registry {
     await this.#held.disposeAsync();
   }
 
-  #answered({ outcomes, changes, events }: Extract<Message, { kind: 'committed' }>): void {
+  #answered({ outcomes, changes, events, took }: Extract<Message, { kind: 'committed' }>): void {
     this.counted.commits += 1;
     this.counted.writes += outcomes.length;
+    this.#metrics.registryCommits.observe(took / 1_000);
+    this.#metrics.registryCommitSizes.observe(outcomes.length);
     const answered = this.#pending.splice(0, outcomes.length);
     try {
       for (const change of changes) this.changes.tell(change);
@@ -142,9 +180,11 @@ class SqliteRegistry implements Registry {
     } catch (error) {
       this.#fail(error as Error);
     }
-    for (const [index, { resolve, reject }] of answered.entries()) {
+    for (const [index, { resolve, reject, began }] of answered.entries()) {
       const outcome = outcomes[index]!;
-      if ('value' in outcome) resolve(outcome.value);
+      const done = 'value' in outcome;
+      this.#metrics.registryWrites.observe({ outcome: done ? 'written' : 'refused' }, secondsSince(began));
+      if (done) resolve(outcome.value);
       else reject(toError(outcome));
     }
   }
@@ -163,8 +203,8 @@ function unavailable(): Problem {
 
 function toError(failure: Failure): unknown {
   if ('error' in failure) return failure.error;
-  const { code, message, hint } = failure.problem;
-  return new Problem(code, message, hint);
+  const { code, message, hint, members } = failure.problem;
+  return new Problem(code, message, hint, { members });
 }
 
 /**

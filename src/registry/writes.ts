@@ -11,8 +11,24 @@ import {
   removeHost,
 } from './accounts.ts';
 import { admitDevice, recordFirstUse } from './admissions.ts';
+import { chainAuditEntries, recordCheckpoint, recordRefusedAttempts } from './audit.ts';
 import { importAllowList, removeFromAllowList } from './allow-list.ts';
+import {
+  beginAllowListImport,
+  stageAllowList,
+  commitAllowListImport,
+  settleAllowListImport,
+} from './allow-list-imports.ts';
 import { intendCertificate, completeCertificate, abandonCertificate, revokeCertificate } from './certificates.ts';
+import {
+  leaseDeliveries,
+  pruneDeliveries,
+  queueDeliveries,
+  queueTest,
+  redeliver,
+  releaseDeliveries,
+  settleDelivery,
+} from './deliveries.ts';
 import { beginIssuance, completeIssuance, abandonIssuance, settleReply, settleInterrupted } from './device-issuance.ts';
 import {
   approveDevice,
@@ -33,19 +49,51 @@ import {
   distrustKey,
   trustKey,
 } from './fleet-root-cas.ts';
+import { changeDevices } from './fleet-changes.ts';
+import { pruneEvents, recordEvents } from './events.ts';
+import { tellOfEnds } from './expiry.ts';
 import { recordGatewayCa, switchGatewayCa, recordGatewayCertificate } from './gateway-cas.ts';
+import { completeIdempotencyKey, releaseIdempotencyKey, reserveIdempotencyKey } from './idempotency-keys.ts';
+import { acceptInvitation, createFirstAdministrator, offerFirstAdministrator } from './invitations.ts';
 import { recordKey, condemnKey, forgetKey, placeKey, eraseKey, forgetKeyCopy, recordKeyExport } from './keys.ts';
+import { intendOperatorCertificate, recordOperatorCa, recordOperatorCertificate } from './operator-tls.ts';
+import {
+  changeOperator,
+  changePassword,
+  createOperator,
+  deleteOperator,
+  rehashPassword,
+  resetOperator,
+} from './operators.ts';
+import { setLabels } from './labels.ts';
 import { recordProvisioningCa } from './provisioning-cas.ts';
 import { recordProvisioningKey, disableProvisioningKey } from './provisioning-keys.ts';
+import { grantRole, withdrawRole } from './operator-roles.ts';
+import { recordArrival } from './identities.ts';
+import { tallyRefusals, tellRefusals } from './refusal-tallies.ts';
 import { recordRefusals } from './refusals.ts';
 import { storeReport } from './reports.ts';
 import { recordMasterKey, beginMasterKeyRotation, endMasterKeyRotation, replaceSealedValues } from './sealed-values.ts';
+import {
+  addPasskey,
+  beginTotp,
+  confirmTotp,
+  removePasskey,
+  removeTotp,
+  replaceRecoveryCodes,
+} from './second-factors.ts';
 import { rememberServerValue } from './server-values.ts';
+import { beginSession, endSession, endSessionsOf, recordFailedSignIn, touchSession } from './sessions.ts';
+import { recordToken, recordTokenUse, revokeToken, revokeTokensOfOperator } from './tokens.ts';
 import { recordNarrowing, recordTrustSet } from './trust-sets.ts';
 import { setUpstream, setUpstreams, removeUpstream } from './upstreams.ts';
+import { abandonDeliveries, insertWebhook, removeWebhook, rotateWebhookSecret, updateWebhook } from './webhooks.ts';
 
 /** By name. What is not here cannot be written; each takes its part of a transaction and plain arguments. */
 export const writes = {
+  chainAuditEntries,
+  recordCheckpoint,
+  recordRefusedAttempts,
   setAccountFile,
   removeAccountFile,
   insertAccount,
@@ -59,6 +107,10 @@ export const writes = {
   recordFirstUse,
   importAllowList,
   removeFromAllowList,
+  beginAllowListImport,
+  stageAllowList,
+  commitAllowListImport,
+  settleAllowListImport,
   intendCertificate,
   completeCertificate,
   abandonCertificate,
@@ -77,6 +129,8 @@ export const writes = {
   reprovisionDevice,
   moveRoot,
   recordLastSeen,
+  changeDevices,
+  setLabels,
   addFleetRootCa,
   addFleetRootCertificates,
   setFleetRootState,
@@ -86,6 +140,9 @@ export const writes = {
   recordGatewayCa,
   switchGatewayCa,
   recordGatewayCertificate,
+  reserveIdempotencyKey,
+  completeIdempotencyKey,
+  releaseIdempotencyKey,
   recordKey,
   condemnKey,
   forgetKey,
@@ -93,6 +150,29 @@ export const writes = {
   eraseKey,
   forgetKeyCopy,
   recordKeyExport,
+  intendOperatorCertificate,
+  recordOperatorCa,
+  recordOperatorCertificate,
+  offerFirstAdministrator,
+  createFirstAdministrator,
+  createOperator,
+  changeOperator,
+  deleteOperator,
+  resetOperator,
+  acceptInvitation,
+  changePassword,
+  rehashPassword,
+  beginSession,
+  touchSession,
+  endSession,
+  endSessionsOf,
+  recordFailedSignIn,
+  beginTotp,
+  confirmTotp,
+  removeTotp,
+  replaceRecoveryCodes,
+  addPasskey,
+  removePasskey,
   recordProvisioningCa,
   recordProvisioningKey,
   disableProvisioningKey,
@@ -103,8 +183,32 @@ export const writes = {
   endMasterKeyRotation,
   replaceSealedValues,
   rememberServerValue,
+  recordToken,
+  revokeToken,
+  revokeTokensOfOperator,
+  recordTokenUse,
+  grantRole,
+  withdrawRole,
+  recordArrival,
   recordTrustSet,
   recordNarrowing,
+  pruneEvents,
+  recordEvents,
+  tellOfEnds,
+  tallyRefusals,
+  tellRefusals,
+  insertWebhook,
+  updateWebhook,
+  removeWebhook,
+  rotateWebhookSecret,
+  abandonDeliveries,
+  leaseDeliveries,
+  pruneDeliveries,
+  queueDeliveries,
+  queueTest,
+  redeliver,
+  releaseDeliveries,
+  settleDelivery,
   setUpstream,
   setUpstreams,
   removeUpstream,

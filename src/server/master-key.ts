@@ -7,8 +7,11 @@ import { keyContext } from '../custody/key-context.ts';
 import { MasterKey, type MasterKeyRecords } from '../custody/master-key.ts';
 import { type MasterKeySource, placeOf } from '../custody/master-key-source.ts';
 import { gatewayKeyContext } from '../issuing/gateway-ca.ts';
+import { operatorKeyContext } from '../issuing/operator-ca.ts';
 import type { Log } from '../log.ts';
+import { totpContext } from '../login/totp.ts';
 import type { Custody } from '../operator/custody-routes.ts';
+import { webhookSecretContext } from '../notification/webhook-secret.ts';
 import { accountFileContext } from '../provisioning/account-file.ts';
 import { upstreamKeyContext } from '../provisioning/upstream.ts';
 import { masterKeyRow, type SealedPlace, sealedValues } from '../registry/sealed-values.ts';
@@ -58,8 +61,14 @@ function contextOf(place: SealedPlace): string {
       return keyContext({ id: place.id, exportable: place.exportable === 1 });
     case 'gateway_certificates':
       return gatewayKeyContext(place.id);
+    case 'operator_certificates':
+      return operatorKeyContext(place.id);
+    case 'webhook_secrets':
+      return webhookSecretContext(place.id);
     case 'account_files':
       return accountFileContext(place.account_id, place.entry);
+    case 'totp_secrets':
+      return totpContext(place.operator_id);
     case 'upstreams':
       return upstreamKeyContext(place);
   }

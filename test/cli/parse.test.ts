@@ -34,7 +34,7 @@ test('options may stand before, between and after the words of a command', () =>
   }
   assert.deepEqual(read('--data /d --json account list --yes'), {
     ...read('account list'),
-    data: '/d',
+    pointers: { data: '/d' },
     json: true,
     yes: true,
   });

@@ -128,8 +128,12 @@ test('what a stranger named itself cannot act on the terminal, in questions and 
   await using server = await Fleetroot.start();
   await server.json('account', 'create', 'acme');
   const hostile = 'vin\x1b[2J\u202e1';
-  const { asked } = await answering(false, ['device', 'delete', 'acme', hostile, '--data', server.dir]);
-  assert.deepEqual(asked, ['Delete the device vin\\u{1b}[2J\\u{202e}1 of acme?']);
+  const exported = ['fleet-root', 'export', 'acme', hostile, '-o', server.file('key.pem'), '--data', server.dir];
+  const { asked } = await answering(false, exported);
+  assert.match(asked[0]!, /^Give out the private key of the Fleet Root CA vin\\u\{1b\}\[2J\\u\{202e\}1\?/);
+  const unknown = await answering(true, ['device', 'delete', 'acme', hostile, '--data', server.dir]);
+  assert.deepEqual([unknown.code, unknown.asked], [1, []], 'what is not there is not asked about');
+  assert.doesNotMatch(unknown.stderr, /[\x1b\u202e]/);
   const { stderr } = await server.command('device', 'show', 'acme', hostile);
   assert.doesNotMatch(stderr, /[\x1b\u202e]/);
 });

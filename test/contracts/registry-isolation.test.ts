@@ -9,6 +9,7 @@ import { accountById } from '../../src/registry/accounts.ts';
 import { standingOf } from '../../src/registry/admissions.ts';
 import { asProblem, type Db, type Tx } from '../../src/registry/database.ts';
 import { writes } from '../../src/registry/writes.ts';
+import { rowsOfOperator } from '../support/operator-rows.ts';
 import { backends, type Home, insertRows, type Rows, rowsOf, transactionOn } from '../support/registry.ts';
 
 const now = 1_800_000_000_000;
@@ -30,6 +31,21 @@ const byUuid = { args: (account_id: string, its: Rows) => [{ account_id, device:
 const ofAccount: Call = { args: (account_id) => [account_id] };
 const forAccount: Call = { args: (account_id) => [{ account_id }] };
 const ofDevice: Call = { args: (account_id, its) => [account_id, its.devices[0]!.uuid] };
+const importOf = (account_id: string, its: Rows) => ({ account_id, import_id: its.allow_list_imports[0]!.id });
+/** Of every member one that fits. */
+const filterOf = (its: Rows) => ({
+  states: ['active', 'pending'],
+  method: 'shared',
+  fleet_root_ca_id: its.fleet_root_cas[0]!.id,
+  intermediate: its.chain_certificates[0]!.subject,
+  provisioning_key_id: its.provisioning_keys[0]!.id,
+  labels: [its.device_labels[0]!],
+  certificate_ends: { from: 1 },
+  never_seen: true,
+  first_seen: { before: now },
+  prefix: its.devices[0]!.device_id.slice(0, 4),
+  text: 'DEVICE',
+});
 const tbs = (account_id: string, its: Rows) => ({ account_id, tbs_sha256: its.certificates[0]!.tbs_sha256 });
 const renamed = <T extends { account_id: string }>(account_id: string, row: T, ...members: (keyof T)[]): T => ({
   ...row,
@@ -40,13 +56,45 @@ const renamed = <T extends { account_id: string }>(account_id: string, row: T, .
 /** Every read that takes an account, by its name: the arguments after the database. */
 const reads: Record<string, Call> = {
   accountFilesOf: ofAccount,
-  allowListOf: ofAccount,
+  allowListOf: { args: (account_id) => [account_id, { seen: 'never', after: '' }] },
   certificateByTbs: { args: (account_id, its) => [account_id, its.certificates[0]!.tbs_sha256] },
   certificatesOf: ofDevice,
+  certificatesOfChain: { args: (account_id, its) => [account_id, its.chain_certificates[0]!.chain_id] },
+  countAllowList: ofAccount,
   countDevicesByRoot: ofAccount,
+  countFleet: { args: (account_id) => [account_id, { now }] },
   deviceById: { args: (account_id, its) => [account_id, its.devices[0]!.device_id] },
   deviceByRef: { args: (account_id, its) => [account_id, `uuid:${its.devices[0]!.uuid}`] },
+  deviceStandings: { args: (account_id) => [account_id, { after: '', limit: 10 }] },
   devicesOfProvisioningKey: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.id] },
+  deliveriesOf: {
+    args: (account_id, its) => [
+      account_id,
+      its.webhooks[0]!.id,
+      { state: 'pending', limit: 10, after: { created_at: 9, id: '' } },
+    ],
+  },
+  eventsAfter: { args: (account_id) => [account_id, { after: 0, upTo: 10, limit: 10 }] },
+  fleetPage: {
+    args: (account_id, its) => [
+      account_id,
+      { filter: filterOf(its), sort: 'last_seen', after: { device_id: '', value: null } },
+    ],
+  },
+  fleetUuids: { args: (account_id, its) => [account_id, { filter: { text: its.devices[0]!.device_id }, limit: 5 }] },
+  labelNamesOf: ofAccount,
+  recordChain: { args: (account_id, its) => [account_id, its.chain_certificates] },
+  storeLabels: { args: (account_id, its) => [{ account_id, uuid: its.devices[0]!.uuid }, '{"a":"b"}'] },
+  labelNewcomer: {
+    args: (account_id, its) => [{ account_id, uuid: its.devices[0]!.uuid, device_id: its.allow_list[0]!.device_id }],
+  },
+  listDeviceCertificates: {
+    args: (account_id, its) => [account_id, { filter: { sha256: its.certificates[0]!.sha256 } }],
+  },
+  resolveFilter: { args: (account_id, its) => [account_id, filterOf(its)] },
+  weighAllowList: {
+    args: (account_id, its) => [account_id, [{ device_id: its.allow_list[0]!.device_id, labels: { vin: '1' } }]],
+  },
   fleetRootCaByRef: { args: (account_id, its) => [account_id, its.fleet_root_certificates[0]!.sha256] },
   fleetRootCasOf: ofAccount,
   fleetRootCertificatesOf: ofAccount,
@@ -55,14 +103,24 @@ const reads: Record<string, Call> = {
   hostsOf: ofAccount,
   isAllowed: { args: (account_id, its) => [account_id, its.allow_list[0]!.device_id] },
   keysOf: ofAccount,
-  listDevices: { args: (account_id) => [account_id, { state: 'active', after: '' }] },
+  latestEvents: { args: (account_id) => [account_id, { before: 10, limit: 10 }] },
+  listAuditEntries: { args: (account_id) => [{ account_id, object: 'mine-device' }, { limit: 10 }] },
   listProvisioningKeys: ofAccount,
   listRefusals: ofAccount,
+  membersOf: ofAccount,
   narrowingsOf: { args: (account_id) => [account_id, 10] },
+  presentCertificateOf: ofDevice,
   provisioningCaOf: ofAccount,
+  provisioningKeysAfter: { args: (account_id) => [account_id, '', 10] },
   provisioningKeyByTbs: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.tbs_sha256] },
+  prunedEventId: ofAccount,
   reportsOf: ofDevice,
+  requireDelivery: {
+    args: (account_id, its) => [account_id, its.webhooks[0]!.id, its.webhook_deliveries[0]!.id],
+  },
   requireProvisioningKey: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.id] },
+  requireWebhook: { args: (account_id, its) => [account_id, its.webhooks[0]!.id] },
+  requireMember: { args: (account_id, its) => [account_id, its.operator_roles[0]!.operator_id] },
   standingOf: {
     args: (account_id, its) => [
       account_id,
@@ -73,9 +131,14 @@ const reads: Record<string, Call> = {
       },
     ],
   },
+  standingsOfProvisioningKey: {
+    args: (account_id, its) => [account_id, its.provisioning_keys[0]!.id, { after: null, limit: 10 }],
+  },
+  tokensOf: ofAccount,
   trustOf: ofAccount,
   trustSetsFrom: { args: (account_id, its) => [account_id, its.trust_sets[0]!.number] },
   upstreamsOf: ofAccount,
+  webhooksOf: ofAccount,
 };
 
 /** Every write that takes an account, by its name: the arguments after the transaction. */
@@ -120,6 +183,16 @@ const scopedWrites: Record<string, Call> = {
       return [{ certificate: { ...fresh, provisioning_key_id, fleet_root_ca_id } }];
     },
   },
+  beginAllowListImport: forAccount,
+  changeDevices: {
+    args: (account_id, its) => [{ account_id, action: 'revoke', uuids: [its.devices[0]!.uuid] }],
+  },
+  commitAllowListImport: { args: (account_id, its) => [importOf(account_id, its)] },
+  settleAllowListImport: { args: (account_id, its) => [{ ...importOf(account_id, its), limit: 5 }] },
+  stageAllowList: {
+    args: (account_id, its) => [{ ...importOf(account_id, its), entries: [{ device_id: 'new', labels: { a: 'b' } }] }],
+  },
+  setLabels: { args: (account_id, its) => [{ account_id, device: its.devices[0]!.device_id, labels: { a: 'b' } }] },
   completeCertificate: {
     args: (account_id, its) => [{ ...tbs(account_id, its), sha256: 'new', der: new Uint8Array(3) }],
     first: intended,
@@ -135,8 +208,30 @@ const scopedWrites: Record<string, Call> = {
       { ...renamed(account_id, its.distrusted_keys[0]!), narrowing: renamed(account_id, its.narrowings[0]!, 'id') },
     ],
   },
+  // Any operator of the server may be given a role: whose they are elsewhere does not matter.
+  grantRole: {
+    args: (account_id) => [{ account_id, operator_id: mine.operator_roles[0]!.operator_id, role: 'owner' }],
+  },
   importAllowList: {
-    args: (account_id, its) => [{ account_id, device_ids: [its.allow_list[0]!.device_id, 'new'] }],
+    args: (account_id, its) => [
+      {
+        account_id,
+        entries: [its.allow_list[0]!.device_id, its.devices[0]!.device_id, 'new'].map((device_id) => ({
+          device_id,
+          labels: { batch: '7' },
+        })),
+      },
+    ],
+  },
+  insertWebhook: {
+    args: (account_id, its) => [
+      {
+        id: 'new-webhook',
+        account_id,
+        settings: its.webhooks[0]!,
+        secret: { id: 'new-secret', sealed: its.webhook_secrets[0]!.sealed },
+      },
+    ],
   },
   intendCertificate: {
     args: (account_id, its) => {
@@ -149,6 +244,7 @@ const scopedWrites: Record<string, Call> = {
       { account_id, device: its.devices[0]!.device_id, fleet_root_ca_id: its.fleet_root_cas[1]!.id },
     ],
   },
+  queueTest: { args: (account_id, its) => [{ account_id, webhook_id: its.webhooks[0]!.id }] },
   readyAccount: forAccount,
   recordFirstUse: { args: (account_id, its) => [tbs(account_id, its)] },
   recordGatewayCa: {
@@ -189,11 +285,21 @@ const scopedWrites: Record<string, Call> = {
       ];
     },
   },
+  recordToken: {
+    args: (account_id, its) => {
+      const { id, role, description, sha256, not_after } = its.tokens[0]!;
+      const row = { account_id, id, role, description, sha256, not_after };
+      return [{ token: renamed(account_id, row, 'id', 'sha256') }];
+    },
+  },
   recordTrustSet: {
     args: (account_id, its) => {
       const { accepted_at, ...set } = its.trust_sets[0]!;
       return [{ ...renamed(account_id, set), settled: [its.narrowings[0]!.id] }];
     },
+  },
+  redeliver: {
+    args: (account_id, its) => [{ account_id, webhook_id: its.webhooks[0]!.id, id: its.webhook_deliveries[0]!.id }],
   },
   rejectDevice: { ...named, first: inState('pending') },
   removeAccount: forAccount,
@@ -201,10 +307,27 @@ const scopedWrites: Record<string, Call> = {
   removeFromAllowList: { args: (account_id, its) => [{ account_id, device_ids: [its.allow_list[0]!.device_id] }] },
   removeHost: { args: (account_id, its) => [{ account_id, host: its.account_hosts[1]!.host }] },
   removeUpstream: { args: (account_id, its) => [{ account_id, prefix: its.upstreams[0]!.prefix }] },
+  removeWebhook: { args: (account_id, its) => [{ account_id, id: its.webhooks[0]!.id }] },
   reprovisionDevice: named,
+  reserveIdempotencyKey: {
+    args: (account_id, its) => {
+      const { principal, fingerprint } = its.idempotency_keys[0]!;
+      return [{ id: 'new', principal, account_id, fingerprint }];
+    },
+  },
   resumeDevice: { ...named, first: inState('suspended') },
   revokeCertificate: { args: (account_id, its) => [{ account_id, sha256: its.certificates[0]!.tbs_sha256 }] },
   revokeDevice: byUuid,
+  revokeToken: { args: (account_id, its) => [{ account_id, id: its.tokens[0]!.id }] },
+  rotateWebhookSecret: {
+    args: (account_id, its) => [
+      {
+        account_id,
+        id: its.webhooks[0]!.id,
+        secret: { id: 'new-secret', sealed: its.webhook_secrets[0]!.sealed },
+      },
+    ],
+  },
   setAccountFile: { args: (account_id, its) => [renamed(account_id, its.account_files[0]!)] },
   setFleetRootState: {
     args: (account_id, its) => [
@@ -228,24 +351,113 @@ const scopedWrites: Record<string, Call> = {
   },
   suspendDevice: named,
   switchGatewayCa: forAccount,
+  tallyRefusals: {
+    args: (account_id, its) => {
+      const { id, first_at, count, ...refused } = its.refusals[0]!;
+      return [{ refusals: [{ ...refused, account_id }] }];
+    },
+  },
+  tellOfEnds: forAccount,
   trustKey: {
     args: (account_id, its) => [{ account_id, public_key_sha256: its.distrusted_keys[0]!.public_key_sha256 }],
+  },
+  updateWebhook: {
+    args: (account_id, its) => [{ account_id, id: its.webhooks[0]!.id, set: { state: 'disabled' } }],
+  },
+  withdrawRole: {
+    args: (account_id, its) => [{ account_id, operator_id: its.operator_roles[0]!.operator_id }],
   },
 };
 
 const bytes = new Uint8Array(1);
+const operator_id = 'mine-operator';
+const theirs = rowsOfOperator(operator_id);
 const masterKey = { proof: bytes, derivation: null };
 const sealedPlace = { in: 'account_files', account_id: me, entry: 'mine-entry' };
 
+const operatorCa = { id: 'ca', key_id: 'mine-key', certificate: bytes, sha256: 'sha256', not_after: now };
+const operatorCertificate = {
+  id: 'certificate',
+  operator_ca_id: 'ca',
+  certificate: bytes,
+  sealed_key: bytes,
+  hosts: '["localhost"]',
+  not_after: now,
+};
+
 /** What belongs to the server as a whole: who calls it has no account yet, means all of them, or means a key by its ID. */
 const serverWide: Record<string, unknown[]> = {
+  activeOperatorCa: [],
+  completeIdempotencyKey: [{ id: 'mine-idempotency-key', status: 201, body: null }],
+  intendOperatorCertificate: [{ tbs_sha256: 'tbs', subject_name: 'localhost', public_key_sha256: 'key' }],
+  operatorCertificateUnder: ['operator-ca'],
+  recordOperatorCa: [operatorCa],
+  recordOperatorCertificate: [operatorCertificate],
+  releaseIdempotencyKey: [{ id: 'mine-idempotency-key' }],
+  abandonDeliveries: ['mine-webhook'],
+  acceptInvitation: [{ secret_sha256: 'mine-operator-invitation-sha256', password: 'new' }],
   accountById: [me],
+  addPasskey: [{ passkey: { ...theirs.passkeys[0], id: 'new' }, recovery: ['code'] }],
+  administratorExists: [],
+  chainsKnownSince: [],
+  beginSession: [
+    {
+      session: { ...theirs.sessions[0], id: 'new', secret_sha256: 'new' },
+      password: null,
+      used: {},
+      browser_sha256: 'b',
+    },
+  ],
+  beginTotp: [{ operator_id, sealed: bytes }],
+  changeOperator: [{ id: operator_id, disabled: true }],
+  changePassword: [{ id: operator_id, before: 'mine-operator-password', password: 'new', session: null }],
+  confirmTotp: [{ operator_id, sealed: Uint8Array.of(2), step: 3, recovery: ['code'] }],
+  createFirstAdministrator: [{ secret_sha256: 'sha256', id: 'new', name: 'new', password: 'hash' }],
+  createOperator: [{ id: 'new', name: 'new', administrator: true, password: null, invitation: null }],
+  deleteOperator: [{ id: operator_id }],
+  endSession: [{ operator_id, id: 'mine-operator-session' }],
+  endSessionsOf: [{ operator_id }],
+  invitedOperator: ['mine-operator-invitation-sha256'],
+  invitedUntil: [operator_id],
+  isKnownBrowser: [{ id: operator_id }, 'mine-operator-browser-sha256'],
+  listOperators: [{ limit: 10 }],
+  offerFirstAdministrator: [{ secret_sha256: 'sha256', expires_at: now }],
+  operatorById: [operator_id],
+  operatorByName: ['mine-operator-name'],
+  passkeyById: ['mine-operator-passkey'],
+  passkeysOf: [operator_id],
+  recordFailedSignIn: [{ operator: null, result: 'unauthenticated', since: 1, count: 2 }],
+  rehashPassword: [{ id: operator_id, before: 'mine-operator-password', password: 'new' }],
+  removePasskey: [{ operator_id, id: 'mine-operator-passkey' }],
+  removeTotp: [{ operator_id }],
+  replaceRecoveryCodes: [{ operator_id, codes: ['code'] }],
+  resetOperator: [{ id: operator_id, invitation: { secret_sha256: 'sha256', expires_at: now } }],
+  rolesOf: [operator_id],
+  secondFactorsOf: [operator_id],
+  sessionBySecret: ['mine-operator-session-sha256'],
+  sessionsOf: [operator_id],
+  totpSecret: [operator_id, 'pending'],
+  touchSession: [{ id: 'mine-operator-session' }],
+  auditCheckpoints: [{ limit: 10 }],
+  auditHead: [],
+  auditLogId: [],
+  auditVerdict: [],
+  chainAuditEntries: [{ log: 'log', limit: 10 }],
+  chainedEntries: [1, 10],
+  hasUnchained: [],
+  recordCheckpoint: [
+    { number: 1, hash: 'hash', at: 1, key_id: 'mine-key', public_key: new Uint8Array(1), signature: new Uint8Array(1) },
+  ],
+  recordRefusedAttempts: [{ attempts: [] }],
   accountByRef: ['mine-account-name'],
   accountOfHost: ['mine.example'],
   accountsWithOwner: [],
+  activeWebhooks: [],
   beginMasterKeyRotation: [{ row: masterKey }],
   condemnKey: [{ key_id: 'mine-key' }],
   condemnedKeys: [],
+  countDevices: [null, 1],
+  countDevicesByEnd: [null, 1, [5, 10]],
   endMasterKeyRotation: [{}],
   eraseKey: [{ key_id: 'mine-key', from: mine.keys[0] }],
   forgetKey: [{ key_id: 'mine-key' }],
@@ -257,13 +469,26 @@ const serverWide: Record<string, unknown[]> = {
   keyCopies: ['mine-key'],
   keyEvents: ['mine-key'],
   keysByPublicKey: [['mine-key-sha256']],
+  leaseDeliveries: [{ webhook_id: 'mine-webhook', limit: 5, until: 9 }],
   listAccounts: [],
   listKeys: [],
+  listTokens: [{}],
   masterKeyRow: ['present'],
+  newestEventId: [],
+  nextAttemptAt: ['mine-webhook'],
   placeKey: [{ key_id: 'mine-key', from: mine.keys[0], to: mine.keys[0], event: 'moved' }],
+  pruneDeliveries: [{ before: 5, limit: 5 }],
+  pruneEvents: [{ before: 5, limit: 5 }],
+  queueDeliveries: [{ webhook_id: 'mine-webhook' }],
+  recordEvents: [{ events: [] }],
+  recordArrival: [
+    { issuer: 'i', subject: 's', names: ['new'], administrator: false, roles: [{ account: me, role: 'owner' }] },
+  ],
   recordMasterKey: [{ before: null, row: masterKey }],
   recordKeyExport: [{ key_id: 'mine-key' }],
+  recordTokenUse: [{ uses: [{ id: 'mine-token', at: now, address: null }] }],
   rememberServerValue: [{ key: 'key', value: new Uint8Array(1) }],
+  releaseDeliveries: [{}],
   removeUnreadyAccounts: [{}],
   replaceSealedValues: [{ changes: [{ place: sealedPlace, sealed: bytes, resealed: bytes }] }],
   requireAccount: [me],
@@ -271,9 +496,28 @@ const serverWide: Record<string, unknown[]> = {
   requireLivingCustody: [mine.keys[0]],
   requireLivingMasterKey: [mine.keys[0]!.remembered],
   requireTestAccount: [me],
+  requireToken: ['mine-token'],
+  revokeTokensOfOperator: [{ operator_id: 'mine-operator' }],
   sealedValues: [null],
   serverValue: ['key'],
+  unsettledAllowListImports: [],
+  settleDelivery: [
+    { id: 'mine-delivery', result: { delivered: true, status: 200, fault: null, gone: false, retry_at: null } },
+  ],
   settleInterrupted: [{}],
+  tellRefusals: [{}],
+  webhookById: ['mine-webhook'],
+  webhookSecrets: ['mine-webhook', 5],
+  tokenBySha256: ['mine-token-sha256'],
+};
+
+/** What must be so before some of them are called. */
+const firstOf: Record<string, (db: Db) => Promise<unknown>> = {
+  createFirstAdministrator: (db) => {
+    const offer = { secret_sha256: 'sha256', expires_at: now + 1 };
+    const value = new TextEncoder().encode(JSON.stringify(offer));
+    return db.insertInto('server').values({ key: 'first_administrator', value }).execute();
+  },
 };
 
 const isListOfKeys = ({ sql }: CompiledQuery): boolean => sql.includes('as "account_name" from "keys"');
@@ -289,6 +533,7 @@ async function admittance(account_id: string, its: Rows, db: Db) {
     state: 'active',
     certificate_state: 'current',
     fleet_root_ca_id: its.fleet_root_cas[0]!.id,
+    intermediates: [{ sha256: 'i', public_key_sha256: 'k', subject: 'CN=i', certificate: new Uint8Array(1) }],
     basis: { standing, account: await accountById(db, account_id), root: its.fleet_root_cas[0]! },
   };
 }
@@ -298,10 +543,16 @@ type Registered = (context: Db | Tx, ...args: unknown[]) => Promise<unknown>;
 /** Files that hold the registry up and know no account. */
 const foundation = [
   'acting',
+  'audit-chain',
+  'audit-notes',
   'changes',
   'column-types',
+  'confirmation',
   'database',
+  'event-notes',
+  'label-values',
   'migrate',
+  'scope',
   'sqlite-dialect',
   'tables',
   'writer',
@@ -334,7 +585,7 @@ interface Run {
   outcome: string;
   /** Whether every row of another account, or of none, is as before. */
   untouched: boolean;
-  /** The accounts that changes were told of. */
+  /** The accounts that changes, and entries of the audit log, were told of. */
   told: string[];
 }
 
@@ -360,7 +611,8 @@ async function run(db: Db, name: string, { args, first }: Call, its: Rows): Prom
       listening = false;
       // What a call did before it failed, the writer undoes.
       const untouched = !settled.fulfilled || (await rowsOfOthers(transaction)) === before;
-      result = { ...settled, untouched, told: tx.changes.map((change) => change.account_id) };
+      const noted = tx.notes.flatMap(({ account_id }) => account_id ?? []);
+      result = { ...settled, untouched, told: [...tx.changes.map((change) => change.account_id), ...noted] };
       throw undone;
     })
     .catch((error) => {
@@ -444,7 +696,12 @@ for (const { name: backend, home: newHome } of backends) {
 
     for (const [name, args] of Object.entries(serverWide)) {
       test(`${name} is not of one account, and does what it says`, async () => {
-        const { fulfilled, outcome } = await run(db, name, { args: () => args }, mine);
+        const { fulfilled, outcome } = await run(
+          db,
+          name,
+          { args: () => args, first: firstOf[name] ?? (async () => {}) },
+          mine,
+        );
         assert.ok(fulfilled, outcome);
       });
     }

@@ -158,7 +158,10 @@ for (const { name, home: newHome } of backends) {
       const before = registry.counted.commits;
       const device_ids = Array.from({ length: 20_000 }, (_, i) => `device ${i}`);
       await Promise.all([
-        registry.write('importAllowList', { account_id: account.id, device_ids }),
+        registry.write('importAllowList', {
+          account_id: account.id,
+          entries: device_ids.map((device_id) => ({ device_id, labels: null })),
+        }),
         ...device_ids.slice(0, 200).map((key) => registry.write('rememberServerValue', { key, value })),
       ]);
       assert.equal(registry.counted.writes, 202);

@@ -20,7 +20,8 @@ describe('keys in OpenBao', { skip: needs('openssl', 'curl', 'unzip') || openbao
     const vault = await vaultAccess(bao);
     await using fleetroot = await Fleetroot.start({ options: { ...vault.options, 'custody.default': 'vault' } });
     const account = await fleetroot.json('account', 'create', 'vaulted');
-    assert.equal((await vault.keys()).length, 4, 'two gateway CAs, a Fleet Root CA, a provisioning CA');
+    const made = await vault.keys();
+    assert.equal(made.length, 6, 'two gateway CAs, a Fleet Root CA, a provisioning CA; two of the server itself');
 
     const image = await fleetroot.image('vaulted');
     const device = await image.boot('in-the-vault-1');
@@ -36,7 +37,7 @@ describe('keys in OpenBao', { skip: needs('openssl', 'curl', 'unzip') || openbao
     assert.equal((await next.whoAmI()).status, 200);
 
     await fleetroot.json('account', 'delete', 'vaulted', '--yes');
-    assert.deepEqual(await vault.keys(), [], 'the keys of an account that is gone are destroyed');
+    assert.equal((await vault.keys()).length, 2, 'the keys of an account that is gone are destroyed');
   });
 
   test('keys of several custodians work side by side, and a new default only concerns new keys', async () => {

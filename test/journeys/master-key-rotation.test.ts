@@ -72,15 +72,15 @@ describe('a rotation of the master key', () => {
       server.command('custody', 'rotate-master'),
     ]);
     const [done, refused] = one.code === 0 ? [one, other] : [other, one];
-    // Four CAs of a test account, and the gateway certificate.
+    // Four CAs of a test account, its gateway certificate; the operators' CA and certificate, and the audit log's key.
     assert.equal(
       done.stdout,
-      `5 sealed value(s) lie under the new master key now, which is the file ${server.file('master.key')}.\n`,
+      `8 sealed value(s) lie under the new master key now, which is the file ${server.file('master.key')}.\n`,
     );
     assert.match(done.stderr, /Back it up now\. The old one opens nothing here any more/);
     assert.deepEqual([refused.code, /under way/.test(refused.stderr)], [1, true]);
     assert.deepEqual(await server.json('custody', 'rotate-master'), {
-      values: 5,
+      values: 8,
       place: `the file ${server.file('master.key')}`,
       setting: null,
     });

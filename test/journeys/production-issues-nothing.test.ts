@@ -16,14 +16,15 @@ import { parsePublicKey } from '../../src/x509/key.ts';
 import { basicConstraints, keyUsage, make } from '../support/certificate-maker.ts';
 import { Fleet } from '../support/fleet.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
+import { ChangesMade } from '../support/changes-made.ts';
 import type { Caller } from '../support/image.ts';
 import { operatorCall } from '../support/operator-call.ts';
 import { Owner } from '../support/owner.ts';
 import { type Ca, type Credentials, Pki } from '../support/pki.ts';
 import { hearRoutes, type Outcomes, type Values, walkCommands, walkRoutes } from '../support/walk.ts';
 
-/** They start a server of their own, which is not the one that is walked. */
-const servers = ['serve', 'demo'];
+/** They start a server of their own, ask none, ask one elsewhere, or never end: what they call is walked as routes. */
+const servers = ['serve', 'demo', 'event follow', 'completion', 'login', 'logout', 'context list', 'context use'];
 
 const itsDevice = 'a device of the registered root';
 const day = 24 * 60 * 60 * 1000;
@@ -103,6 +104,8 @@ describe('nothing issues for a production account', () => {
     const { kind } = await fleetroot.json('account', 'show', account);
     const doomed = [newName(), newName()];
     for (const name of doomed) await fleetroot.json('account', 'create', name, '--kind', kind);
+    const newOperator = async () => (await fleetroot.json('operator', 'create', newName(), '--invite')).id as string;
+    const operators = [await newOperator(), await newOperator(), await newOperator()];
     const both = (sql: string): string[] =>
       [account, 'testing'].flatMap((name) =>
         rows<Record<string, string>>(
@@ -126,6 +129,9 @@ describe('nothing issues for a production account', () => {
       account: [account],
       host: hosts,
       entry: entries,
+      token: ['none'],
+      webhook: ['none'],
+      delivery: ['none'],
       ca: cas,
       device: devices,
       id: provisioningKeys,
@@ -140,6 +146,12 @@ describe('nothing issues for a production account', () => {
       successor: cas,
       fleet_root_ca: cas,
       device_ids: [['vin-1', 'made-here']],
+      intermediate: sha256,
+      provisioning_key: provisioningKeys,
+      label: ['vin:1'],
+      labels: [{ vin: '1' }],
+      text: ['vin'],
+      address: ['127.0.0.1'],
       prefix: ['/walked'],
       url: [backEnd],
       rewrite: ['/elsewhere'],
@@ -148,13 +160,39 @@ describe('nothing issues for a production account', () => {
       timeout: ['1s'],
       base: [`${backEnd}/{service}`],
       cursor: ['none'],
+      after: ['none'],
+      types: ['device.added'],
+      actor: ['socket', 'nobody'],
+      action: ['account.set'],
+      object: ['vin-1'],
+      result: ['done'],
       passphrase: [passphrase],
       to: custodians,
       custodian: custodians,
       owner_key: [ownerKey],
       document: [Buffer.from('{}').toString('base64')],
       signature: [Buffer.from('none').toString('base64')],
+      operator: operators.slice(0, 1),
+      'DELETE /api/v1/operators/:operator :operator': operators.slice(1, 2),
+      session: ['none'],
+      passkey: ['none'],
+      secret: ['none'],
+      password: [passphrase],
+      old: [passphrase],
+      new: [passphrase],
+      totp: ['123456'],
+      code: ['123456'],
+      credential: [
+        {
+          id: 'none',
+          rawId: 'none',
+          type: 'public-key',
+          response: { clientDataJSON: '', attestationObject: '', authenticatorData: '', signature: '' },
+        },
+      ],
       // On command lines
+      OPERATOR: operators.slice(0, 1),
+      'operator delete OPERATOR': operators.slice(2),
       'account delete ACCOUNT': doomed.slice(1),
       ACCOUNT: [account],
       CA: cas,
@@ -176,6 +214,16 @@ describe('nothing issues for a production account', () => {
       'NAME|IP[:PORT]': hosts,
       ENTRY: entries,
       TEXT: ['walked'],
+      'SHA256|SUBJECT': sha256,
+      'NAME=VALUE': ['vin=1'],
+      IP: ['127.0.0.1'],
+      '7d': ['1d'],
+      '30d': ['1d'],
+      WHO: ['socket'],
+      ACTION: ['account.set'],
+      TYPE: ['device.added'],
+      CODE: ['done'],
+      '24h': ['1h'],
       RE: ['vin-.*'],
       NAMESPACE: ['walked'],
       CIDR: ['127.0.0.0/8'],
@@ -320,8 +368,14 @@ describe('nothing issues for a production account', () => {
     );
   });
 
-  test('at any route of the operators', { timeout: 300_000 }, () =>
-    walkBoth((values) => walkRoutes(fleetroot.dir, heard.routes, values), [400, 415]),
+  test(
+    'at any route of the operators; and what each of them changed is in the audit log',
+    { timeout: 300_000 },
+    async () => {
+      const made = new ChangesMade();
+      await walkBoth((values) => walkRoutes(fleetroot.dir, heard.routes, values, made.hear), [400, 415]);
+      made.assertAudited(fleetroot.dir, [passphrase]);
+    },
   );
 
   test('by the word of the owner, who has signed that a key of the server is to be trusted', async () => {

@@ -1,11 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readAllowListFile } from '../../src/operator/allow-list-file.ts';
+import { readAllowList, type RowFault } from '../../src/operator/allow-list-file.ts';
 import { faultOfDeviceId } from '../../src/provisioning/device-id.ts';
 import { Problem } from '../../src/problem.ts';
+import type { AllowListEntry } from '../../src/registry/allow-list.ts';
 
-const read = (text: string | Buffer) => readAllowListFile(Buffer.from(text));
+/** What is read of a file that comes in pieces of so many bytes. */
+async function readAll(text: string | Buffer, bytes = 7): Promise<{ entries: AllowListEntry[]; faults: RowFault[] }> {
+  const file = Buffer.from(text);
+  async function* pieces() {
+    for (let at = 0; at < file.length; at += bytes) yield file.subarray(at, at + bytes);
+  }
+  const parts = await Array.fromAsync(readAllowList(pieces(), 100));
+  for (const { entries, faults } of parts) assert.ok(entries.length + faults.length <= 100);
+  return { entries: parts.flatMap(({ entries }) => entries), faults: parts.flatMap(({ faults }) => faults) };
+}
+
+async function read(text: string | Buffer, bytes?: number): Promise<string[]> {
+  const { entries, faults } = await readAll(text, bytes);
+  assert.deepEqual(faults, []);
+  return entries.map(({ device_id }) => device_id);
+}
 
 async function fault(text: string | Buffer): Promise<string> {
   const error = await read(text).then(
@@ -15,6 +31,10 @@ async function fault(text: string | Buffer): Promise<string> {
   assert.ok(error instanceof Problem, `${text} was not refused`);
   assert.equal(error.code, 'invalid_request');
   return error.message;
+}
+
+async function faults(text: string): Promise<string[]> {
+  return (await readAll(text)).faults.map(({ line, fault: sentence }) => `${line}: ${sentence}`);
 }
 
 test('a text has one ID a line; empty lines, white space around it and a byte order mark are none of it', async () => {
@@ -32,15 +52,38 @@ test('an ID that holds a delimiter or white space at an end is quoted', async ()
   assert.deepEqual(await read('"a,b"\n" c"\n"say ""hi"""\n'), ['a,b', ' c', 'say "hi"']);
 });
 
-test('the first fault is told with its line, and nothing is read', async () => {
-  assert.match(await fault('vin-1\nuuid:2\n'), /^Line 2: .*uuid:/);
-  assert.match(await fault('vin-1\nvin\u202e2\n'), /^Line 2: .*control, formatting/);
-  assert.match(await fault(`vin-1\n\n${'x'.repeat(65)}\n`), /^Line 3: .*more than 64/);
-  assert.match(await fault('VIN,device_id\nW0L1,vin-1\nW0L2\n'), /^Line 3: The device ID is empty/);
+test('the other columns of a file with a head are labels', async () => {
+  const { entries } = await readAll('VIN;Device-ID;Batch No\nW1;vin-1;7\nW2;vin-2;\n;vin-3\n');
+  assert.deepEqual(entries, [
+    { device_id: 'vin-1', labels: { vin: 'W1', batch_no: '7' } },
+    { device_id: 'vin-2', labels: { vin: 'W2' } },
+    { device_id: 'vin-3', labels: {} },
+  ]);
+  assert.deepEqual((await readAll('vin-1,W1\n')).entries, [{ device_id: 'vin-1', labels: null }]);
+});
+
+test('each row that is wrong is told with its line, and the others are read', async () => {
+  const { entries, faults: wrong } = await readAll('vin-1\nuuid:2\n\nvin-3\n');
+  assert.deepEqual(
+    entries.map(({ device_id }) => device_id),
+    ['vin-1', 'vin-3'],
+  );
+  assert.deepEqual([wrong.length, wrong[0]?.line, wrong[0]?.device_id], [1, 2, 'uuid:2']);
+  assert.match((await faults('vin-1\nvin\u202e2\n'))[0]!, /^2: .*control, formatting/);
+  assert.match((await faults(`vin-1\n\n${'x'.repeat(65)}\n`))[0]!, /^3: .*more than 64/);
+  assert.match((await faults('VIN,device_id\nW0L1,vin-1\nW0L2\n'))[0]!, /^3: The device ID is empty/);
+  assert.match((await faults(`device_id,vin\nvin-1,${'x'.repeat(257)}\n`))[0]!, /^2: The label vin has more than 256/);
+});
+
+test('what is no list at all is refused', async () => {
   assert.match(await fault('vin-1\n"open\n'), /no CSV/);
+  assert.match(await fault(`vin-1\n"${'x'.repeat(100_000)}\n`), /no CSV/);
   assert.match(await fault(''), /no device ID/);
   assert.match(await fault('device_id\n'), /no device ID/);
   assert.match(await fault(Buffer.from('vin-1\n', 'utf16le').fill(0xff, 0, 1)), /not UTF-8/);
+  assert.match(await fault('device_id,?\nvin-1,2\n'), /The column "\?" has no name/);
+  assert.match(await fault('device_id,VIN,vin\nvin-1,2,3\n'), /Two columns are the same label/);
+  assert.match(await fault(`device_id,${Array.from({ length: 17 }, (_, i) => `l${i}`).join()}\nvin-1\n`), /17 labels/);
 });
 
 test('whatever IDs are written as CSV are read as the same', async () => {
@@ -61,7 +104,8 @@ test('any bytes give IDs or a refusal, never anything else', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), async (bytes) => {
       try {
-        for (const id of await read(Buffer.from(bytes))) assert.equal(faultOfDeviceId(id), null);
+        const { entries } = await readAll(Buffer.from(bytes));
+        for (const { device_id } of entries) assert.equal(faultOfDeviceId(device_id), null);
       } catch (error) {
         assert.ok(error instanceof Problem, String(error));
       }
@@ -73,7 +117,7 @@ test('100,000 IDs are read in turns: no other request waits for all of them', as
   const ids = Array.from({ length: 100_000 }, (_, index) => `vin-${index}`);
   let turns = 0;
   const counting = setInterval(() => (turns += 1), 0);
-  assert.deepEqual(await read(ids.join('\n')), ids);
+  assert.deepEqual(await read(ids.join('\n'), 65_536), ids);
   clearInterval(counting);
   assert.ok(turns > 10, `${turns} turns`);
 });

@@ -1,13 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
+import { Metrics } from '../../src/metrics.ts';
 import { startOperator } from '../../src/operator/api.ts';
+import type { Login } from '../../src/login/login.ts';
+import type { Webhooks } from '../../src/notification/webhooks.ts';
+import type { Events } from '../../src/operator/event-routes.ts';
+import type { Tokens } from '../../src/login/tokens.ts';
+import type { Audit } from '../../src/operator/audit-routes.ts';
 import type { Custody } from '../../src/operator/custody-routes.ts';
 import type { Provisioning } from '../../src/provisioning/provisioning.ts';
 import { operatorCall } from '../support/operator-call.ts';
 import { temporaryDirectory } from '../support/process.ts';
 
 const custody: Custody = { rotateMasterKey: () => Promise.reject(new Error('no master key')) };
+const tokens = {} as Tokens;
+const login = {} as Login;
+const events = { feed: { [Symbol.dispose]() {} } } as unknown as Events;
+const webhooks = {} as Webhooks;
+const audit: Audit = { chain: async () => {}, checkpoint: async () => null };
+const counted = { metrics: new Metrics(), metricsOpen: 'loopback' } as const;
 
 /** A server whose registry fails with something that nobody outside is to read. */
 const broken = {
@@ -22,9 +34,20 @@ test('a fault of our own is told by an ID that is in the log, and by nothing of 
   await using desk = await temporaryDirectory();
   const logged: Record<string, unknown>[] = [];
   const log = pino({ base: null }, { write: (line) => void logged.push(JSON.parse(line)) });
-  const listening = { socketPath: desk.file('operator.sock'), port: 0, provisioning: broken, custody, log };
+  const listening = { socketPath: desk.file('operator.sock'), provisioning: broken, custody, log };
   await using _operator = await startOperator({
     ...listening,
+    address: '127.0.0.1',
+    port: 0,
+    listener: { certificate: () => null, hosts: [] },
+    tokens,
+    events,
+    webhooks,
+    login,
+    url: () => 'https://localhost',
+    sso: null,
+    audit,
+    ...counted,
     authenticate: async () => null,
     ready: async () => ({ serving: true, faults: [] }),
   });
@@ -40,13 +63,23 @@ test('a server that does not serve devices yet is not ready, and says so', async
   await using desk = await temporaryDirectory();
   const listening = {
     socketPath: desk.file('operator.sock'),
-    port: 0,
     provisioning: broken,
     custody,
     log: pino({ enabled: false }),
   };
   await using operator = await startOperator({
     ...listening,
+    address: '127.0.0.1',
+    port: 0,
+    listener: { certificate: () => null, hosts: [] },
+    tokens,
+    events,
+    webhooks,
+    login,
+    url: () => 'https://localhost',
+    sso: null,
+    audit,
+    ...counted,
     authenticate: async () => null,
     ready: async () => ({ serving: false, faults: [] }),
   });

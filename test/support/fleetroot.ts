@@ -70,6 +70,14 @@ export class Fleetroot implements AsyncDisposable {
     return this.#server.renewGatewayCertificates();
   }
 
+  /** What `/metrics` gives, devices and certificates counted anew. */
+  async metrics(): Promise<string> {
+    await this.#server.countInventory();
+    const response = await fetch(`http://127.0.0.1:${this.#server.operatorPort}/metrics`);
+    if (response.status !== 200) throw new Error(`/metrics answered ${response.status}`);
+    return response.text();
+  }
+
   /** Runs a command as a person does; never throws for what the command answers. */
   async command(...words: string[]): Promise<Omit<Outcome, 'bytes'>> {
     let stdout = '';

@@ -8,6 +8,7 @@ export interface OperatorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
+  /** Null where the answer is no JSON. */
   readonly json: any;
 }
 
@@ -16,12 +17,26 @@ export async function operatorCall(
   dir: string,
   method: string,
   path: string,
-  { body, type = 'application/json' }: { body?: unknown; type?: string | null } = {},
+  {
+    body,
+    type = 'application/json',
+    headers: more = {},
+  }: { body?: unknown; type?: string | null; headers?: Readonly<Record<string, string | readonly string[]>> } = {},
 ): Promise<OperatorAnswer> {
   const bytes = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
-  const headers = { connection: 'close', ...(bytes !== undefined && type !== null && { 'content-type': type }) };
+  const headers = {
+    connection: 'close',
+    ...(bytes !== undefined && type !== null && { 'content-type': type }),
+    ...more,
+  };
   const call = request({ socketPath: join(dir, 'operator.sock'), method, path: `/api/v1${path}`, headers }).end(bytes);
   const [response] = await once(call, 'response');
   const text = Buffer.concat(await response.toArray()).toString('utf8');
-  return { status: response.statusCode, headers: response.headers, text, json: text === '' ? null : JSON.parse(text) };
+  const isJson = /^application\/(problem\+)?json\b/.test(String(response.headers['content-type']));
+  return {
+    status: response.statusCode,
+    headers: response.headers,
+    text,
+    json: isJson && text !== '' ? JSON.parse(text) : null,
+  };
 }

@@ -8,11 +8,14 @@ import { type CompiledQuery, type Insertable, Kysely } from 'kysely';
 import { theServer } from '../../src/registry/acting.ts';
 import type { Change } from '../../src/registry/changes.ts';
 import { type Db, openForWriting, type Tx } from '../../src/registry/database.ts';
+import type { IdentityTables } from '../../src/registry/identity-tables.ts';
 import type { AuditNote, NewEvent } from '../../src/registry/notes.ts';
 import { migrate } from '../../src/registry/migrate.ts';
 import { SqliteDialect, sqliteTypes } from '../../src/registry/sqlite-dialect.ts';
+import type { OperatorTables } from '../../src/registry/operator-tables.ts';
 import type { Tables } from '../../src/registry/tables.ts';
 import { openRegistry, type Registry, type RegistryOptions } from '../../src/registry/writer.ts';
+import { rowsOfOperator } from './operator-rows.ts';
 
 /** A place for one registry, gone with everything in it when disposed of. */
 export interface Home extends Disposable {
@@ -287,8 +290,22 @@ export function rowsOf(mark: string) {
         reprovision_until: null,
         first_seen: 1,
         last_seen: null,
+        certificate_not_after: 9_000_000_000_000,
+        chain_id: `${mark}-chain`,
+        labels: `{"vin":"${mark}-vin"}`,
       },
     ],
+    chain_certificates: [
+      {
+        account_id,
+        chain_id: `${mark}-chain`,
+        sha256: `${mark}-intermediate-sha256`,
+        public_key_sha256: `${mark}-intermediate-key`,
+        subject: `CN=${mark}`,
+        certificate: bytes('intermediate'),
+      },
+    ],
+    device_labels: [{ account_id, device_uuid, name: 'vin', value: `${mark}-vin` }],
     certificates: [certificate],
     reports: [
       {
@@ -300,7 +317,9 @@ export function rowsOf(mark: string) {
         received_at: 1,
       },
     ],
-    allow_list: [{ account_id, device_id: `${mark}-allowed`, added_at: 1 }],
+    allow_list: [{ account_id, device_id: `${mark}-allowed`, added_at: 1, labels: `{"vin":"${mark}-2"}` }],
+    allow_list_imports: [{ account_id, id: `${mark}-import`, state: 'staging', started_at: 1 }],
+    staged_allow_list: [{ account_id, import_id: `${mark}-import`, device_id: `${mark}-staged`, labels: null }],
     account_files: [{ account_id, entry: `${mark}-entry`, sealed_content: bytes('file'), updated_at: 1 }],
     upstreams: [
       {
@@ -313,6 +332,7 @@ export function rowsOf(mark: string) {
         sealed_key: bytes('upstream-key'),
         host: null,
         timeout_ms: 1_000,
+        guarded: 1,
       },
     ],
     refusals: [
@@ -332,6 +352,36 @@ export function rowsOf(mark: string) {
         certificates: '',
       },
     ],
+    idempotency_keys: [
+      {
+        id: `${mark}-idempotency-key`,
+        principal: `${mark}-principal`,
+        account_id,
+        fingerprint: `${mark}-fingerprint`,
+        created_at: 1_799_999_999_999,
+        answered_at: 1_799_999_999_999,
+        status: 201,
+        body: bytes('reply'),
+      },
+    ],
+    operator_roles: [{ account_id, operator_id: `${mark}-operator`, role: 'auditor' }],
+    tokens: [
+      {
+        id: `${mark}-token`,
+        account_id,
+        role: 'operator',
+        description: `${mark}-token-description`,
+        sha256: `${mark}-token-sha256`,
+        maker_kind: 'operator',
+        maker_id: `${mark}-operator`,
+        maker_name: `${mark}-operator-name`,
+        operator_id: `${mark}-operator`,
+        created_at: 1,
+        not_after: 9_000_000_000_000,
+        last_used_at: null,
+        last_address: null,
+      },
+    ],
     audit_entries: [
       {
         account_id,
@@ -341,6 +391,7 @@ export function rowsOf(mark: string) {
         actor_id: `${mark}-operator`,
         object_kind: 'device',
         object_id: device_uuid,
+        object_name: `${mark}-device-id`,
         result: 'done',
         body: `{"mark":"${mark}"}`,
         number: null,
@@ -348,14 +399,86 @@ export function rowsOf(mark: string) {
       },
     ],
     events: [{ account_id, at: 1, type: 'device.added', data: `{"mark":"${mark}"}` }],
-  } satisfies { [Table in Exclude<keyof Tables, 'server' | 'migrations'>]: Insertable<Tables[Table]>[] };
+    event_prunings: [{ account_id, last_id: 0 }],
+    webhooks: [
+      {
+        id: `${mark}-webhook`,
+        account_id,
+        url: `https://${mark}.example/`,
+        description: `${mark}-webhook-description`,
+        types: null,
+        ca: null,
+        state: 'active',
+        position: 0,
+        failing_since: null,
+        fault: `${mark}-fault`,
+        created_at: 1,
+      },
+    ],
+    webhook_secrets: [
+      {
+        id: `${mark}-webhook-secret`,
+        account_id,
+        webhook_id: `${mark}-webhook`,
+        sealed: bytes('sealed-webhook-secret'),
+        until: null,
+        created_at: 1,
+      },
+    ],
+    webhook_deliveries: [
+      {
+        id: `${mark}-delivery`,
+        account_id,
+        webhook_id: `${mark}-webhook`,
+        event_id: 1,
+        type: 'device.added',
+        body: `${mark}-body`,
+        state: 'pending',
+        attempts: 0,
+        status: null,
+        fault: null,
+        created_at: 1,
+        give_up_at: 2,
+        next_at: 1,
+        leased: 0,
+        settled_at: null,
+      },
+    ],
+    refusal_tallies: [
+      {
+        account_id,
+        code: 'certificate_expired',
+        rule: `${mark}-rule`,
+        told_at: 1,
+        count: 1,
+        first_at: 1,
+        last_at: 1,
+        device_ids: `["${mark}-refused"]`,
+      },
+    ],
+    expiry_marks: [{ account_id, days: 30, not_after: 1, device_id: `${mark}-device-id` }],
+  } satisfies {
+    [
+      Table in Exclude<
+        keyof Tables,
+        | 'server'
+        | 'migrations'
+        | 'operator_cas'
+        | 'operator_certificates'
+        | 'audit_checkpoints'
+        | keyof IdentityTables
+        | Exclude<keyof OperatorTables, 'operator_roles'>
+      >
+    ]: Insertable<Tables[Table]>[];
+  };
 }
 
 export type Rows = ReturnType<typeof rowsOf>;
 
 /** Writes the rows in the order of the tables, which is that of their references. */
 export async function insertRows(db: Db, rows: Rows): Promise<void> {
-  for (const [table, some] of Object.entries(rows)) {
+  const operators = rows.operator_roles.map(({ operator_id }) => rowsOfOperator(operator_id));
+  for (const [table, some] of [...operators, rows].flatMap((each) => Object.entries(each))) {
     await db
       .insertInto(table as keyof Rows)
       .values(some)

@@ -15,6 +15,10 @@ const probes = {
   make: { command: 'make --version', install: 'make' },
   softhsm2: { command: 'softhsm2-util --version', install: 'softhsm2' },
   'pkcs11-tool': { command: 'command -v pkcs11-tool', install: 'opensc' },
+  bash: { command: 'bash --version', install: 'bash' },
+  zsh: { command: 'zsh --version', install: 'zsh' },
+  fish: { command: 'fish --version', install: 'fish' },
+  promtool: { command: 'promtool --version', install: 'prometheus' },
   unzip: { command: 'unzip -v', install: 'unzip' },
 } as const;
 

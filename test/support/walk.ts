@@ -4,7 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { Command, Parameter } from '../../src/cli/command.ts';
-import { operatorCall } from './operator-call.ts';
+import { operatorCall, type OperatorAnswer } from './operator-call.ts';
 
 /**
  * What may stand where a name stands: by the name of a path's, query's or body's member, or by how the help shows a
@@ -20,6 +20,8 @@ export interface Route {
   /** Such as `/api/v1/accounts/:account`. */
   readonly url: string;
   readonly schema: Readonly<Record<string, Schema | undefined>>;
+  /** Of its rule. */
+  readonly operationId: string | undefined;
 }
 
 interface Schema {
@@ -37,8 +39,10 @@ interface Schema {
 /** Listens to the routes of every Fastify server that is made from now on, until disposed of. */
 export function hearRoutes(): Disposable & { readonly routes: readonly Route[] } {
   const routes: Route[] = [];
-  const onRoute = ({ method, url, schema = {} }: RouteOptions): void => {
-    for (const each of [method].flat()) routes.push({ method: each, url, schema: schema as Route['schema'] });
+  const onRoute = ({ method, url, schema = {}, config }: RouteOptions): void => {
+    for (const each of [method].flat()) {
+      routes.push({ method: each, url, schema: schema as Route['schema'], operationId: config?.operationId });
+    }
   };
   const onServer = (made: unknown): void => {
     (made as { fastify: FastifyInstance }).fastify.addHook('onRoute', onRoute);
@@ -112,8 +116,13 @@ function note(outcomes: Outcomes, what: string, outcome: number | null): void {
 
 const deletes = ({ method }: Route): number => (method === 'DELETE' ? 1 : 0);
 
-/** Calls each route of the API with all that the values make. Gives the statuses. */
-export async function walkRoutes(dir: string, routes: readonly Route[], values: Values): Promise<Outcomes> {
+/** Calls each route of the API with all that the values make; `hear` is told of each answer. Gives the statuses. */
+export async function walkRoutes(
+  dir: string,
+  routes: readonly Route[],
+  values: Values,
+  hear: (route: string, answer: OperatorAnswer) => void = () => {},
+): Promise<Outcomes> {
   const outcomes: Outcomes = new Map();
   const prefix = '/api/v1';
   // What deletes comes last: the others would find nothing.
@@ -135,6 +144,7 @@ export async function walkRoutes(dir: string, routes: readonly Route[], values: 
           const type = Buffer.isBuffer(body) ? 'application/octet-stream' : 'application/json';
           const options = body === undefined ? {} : { body: Buffer.isBuffer(body) ? body : fill(body as object), type };
           const answer = await operatorCall(dir, method, search ? `${filled}?${search}` : filled, options);
+          hear(where, answer);
           note(outcomes, where, answer.status);
         }
       }
@@ -143,7 +153,7 @@ export async function walkRoutes(dir: string, routes: readonly Route[], values: 
   return outcomes;
 }
 
-const isChoice = (shown: string): boolean => /^[a-z0-9-]+(\|[a-z0-9-]+)*$/.test(shown);
+const isChoice = (shown: string): boolean => /^[a-z0-9_-]+(\|[a-z0-9_-]+)*$/.test(shown);
 
 function parameterValues([name, { shown, occurs }]: [string, Parameter<unknown>], values: Values, where: string) {
   if (occurs === 'flag') return [null];

@@ -1,13 +1,12 @@
 // The audit log: its entries, and the signed checkpoints over what is chained.
 
-import { sql } from 'kysely';
 import type { ColumnTypes } from '../column-types.ts';
 import type { Db } from '../database.ts';
 
 export const name = '0004-audit';
 
 /** What happened before this migration is in no log. */
-export async function up(db: Db, { counter, instant, tableEnd }: ColumnTypes): Promise<void> {
+export async function up(db: Db, { bytes, counter, instant, tableEnd }: ColumnTypes): Promise<void> {
   await db.schema
     .createTable('audit_entries')
     .addColumn('sequence', counter.type, counter.build)
@@ -18,21 +17,30 @@ export async function up(db: Db, { counter, instant, tableEnd }: ColumnTypes): P
     .addColumn('actor_id', 'text')
     .addColumn('object_kind', 'text', (column) => column.notNull())
     .addColumn('object_id', 'text', (column) => column.notNull())
+    .addColumn('object_name', 'text')
     .addColumn('result', 'text', (column) => column.notNull())
     .addColumn('body', 'text', (column) => column.notNull())
+    // Its index finds those without a number too, in the order of their sequence.
     .addColumn('number', instant, (column) => column.unique())
     .addColumn('hash', 'text')
     .modifyEnd(tableEnd)
     .execute();
+  for (const column of ['account_id', 'object_id', 'object_name'] as const) {
+    await db.schema
+      .createIndex(`audit_entries_by_${column}`)
+      .on('audit_entries')
+      .columns([column, 'sequence'])
+      .execute();
+  }
+
   await db.schema
-    .createIndex('audit_entries_of_account')
-    .on('audit_entries')
-    .columns(['account_id', 'sequence'])
-    .execute();
-  await db.schema
-    .createIndex('audit_entries_unchained')
-    .on('audit_entries')
-    .column('sequence')
-    .where(sql.ref('number'), 'is', null)
+    .createTable('audit_checkpoints')
+    .addColumn('number', instant, (column) => column.notNull().primaryKey())
+    .addColumn('hash', 'text', (column) => column.notNull())
+    .addColumn('at', instant, (column) => column.notNull())
+    .addColumn('key_id', 'text', (column) => column.notNull())
+    .addColumn('public_key', bytes, (column) => column.notNull())
+    .addColumn('signature', bytes, (column) => column.notNull())
+    .modifyEnd(tableEnd)
     .execute();
 }

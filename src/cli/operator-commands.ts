@@ -1,0 +1,121 @@
+// `operator …`: who may sign in to the operators' API.
+
+import type { EndedJson, InvitedOperatorJson, OperatorJson } from '../operator/login-schemas.ts';
+import { at } from './client.ts';
+import { command } from './command.ts';
+import { newPassword } from './passphrase.ts';
+import { noted, type Page, sentences, sheet, table } from './page.ts';
+import { flag, text } from './parameters.ts';
+
+const operator = text('OPERATOR', 'a name to sign in by, or an ID');
+
+const factorsOf = ({ totp, passkeys }: OperatorJson): string =>
+  [...(totp ? ['authenticator app'] : []), ...(passkeys > 0 ? [`${passkeys} passkey(s)`] : [])].join(', ');
+
+const operatorPage = (row: OperatorJson): Page =>
+  sheet({
+    name: row.name,
+    ID: row.id,
+    administrator: row.administrator,
+    roles: row.roles.map(({ account_name, role }) => `${role} of ${account_name}`),
+    disabled: row.disabled,
+    password: row.has_password,
+    'second factors': factorsOf(row),
+    'invited until': row.invited_until,
+    created: row.created_at,
+    'last sign-in': row.last_sign_in_at,
+  });
+
+const invitedPage = (row: InvitedOperatorJson): Page =>
+  row.invitation === null
+    ? operatorPage(row)
+    : noted(
+        operatorPage(row),
+        `Give ${row.name} this link, by a way that nobody else reads. It makes the password, once, until ${row.invitation.expires_at}:\n` +
+          `  ${row.invitation.url}`,
+      );
+
+export const operatorCommands = [
+  command({
+    words: 'operator create',
+    about: 'Make an operator, who may then sign in.',
+    more: ['The password is asked for, twice; with --invite the operator chooses it by a link instead.'],
+    arguments: { name: text('NAME', 'to sign in by: an e-mail address, or a word') },
+    options: {
+      administrator: flag('who may do everything on this server'),
+      invite: flag('print a link by which the operator makes the password'),
+    },
+    call: async ({ name, administrator, invite }, { api, terminal }) => {
+      const made = { name, administrator };
+      if (invite) return api.post<InvitedOperatorJson>('/operators', made);
+      using password = await newPassword(terminal, name);
+      return await api.post<InvitedOperatorJson>('/operators', {
+        ...made,
+        password: password.reveal().toString('utf8'),
+      });
+    },
+    print: invitedPage,
+  }),
+  command({
+    words: 'operator list',
+    about: 'List the operators.',
+    call: (_, { api }) => api.list<OperatorJson>('/operators'),
+    print: (rows) =>
+      table(rows, 'There are no operators: `operator create NAME --administrator` makes the first.', {
+        name: (row) => row.name,
+        administrator: (row) => row.administrator,
+        roles: (row) => row.roles.map(({ account_name, role }) => `${role} of ${account_name}`).join(', '),
+        disabled: (row) => row.disabled,
+        'second factors': factorsOf,
+        'last sign-in': (row) => row.last_sign_in_at,
+      }),
+  }),
+  command({
+    words: 'operator show',
+    about: 'Show an operator.',
+    arguments: { operator },
+    call: (given, { api }) => api.get<OperatorJson>(at`/operators/${given.operator}`),
+    print: operatorPage,
+  }),
+  command({
+    words: 'operator disable',
+    about: 'Let an operator sign in no more; their sessions end at once.',
+    arguments: { operator },
+    confirm: { question: (given) => `Disable the operator ${given.operator}?`, erases: false },
+    call: (given, { api }) => api.patch<OperatorJson>(at`/operators/${given.operator}`, { disabled: true }),
+    print: ({ name }) => sentences(`${name} can sign in no more.`),
+  }),
+  command({
+    words: 'operator enable',
+    about: 'Let an operator sign in again.',
+    arguments: { operator },
+    call: (given, { api }) => api.patch<OperatorJson>(at`/operators/${given.operator}`, { disabled: false }),
+    print: ({ name }) => sentences(`${name} can sign in again.`),
+  }),
+  command({
+    words: 'operator end-sessions',
+    about: 'Sign an operator out everywhere.',
+    arguments: { operator },
+    call: (given, { api }) => api.post<EndedJson>(at`/operators/${given.operator}/end-sessions`),
+    print: ({ ended }) => sentences(`${ended} session(s) ended.`),
+  }),
+  command({
+    words: 'operator reset',
+    about: "Take an operator's password and second factors away, and invite them to begin anew.",
+    arguments: { operator },
+    confirm: {
+      question: (given) => `Take the password and the second factors of ${given.operator} away?`,
+      erases: true,
+    },
+    call: (given, { api }) => api.post<InvitedOperatorJson>(at`/operators/${given.operator}/reset`),
+    print: invitedPage,
+  }),
+  command({
+    words: 'operator delete',
+    about: 'Delete an operator; what they did stays in the audit log.',
+    arguments: { operator },
+    confirm: { question: (given) => `Delete the operator ${given.operator}?`, erases: true },
+    call: (given, { api }) => api.delete<OperatorJson>(at`/operators/${given.operator}`),
+    print: ({ name }) => sentences(`The operator ${name} is deleted.`),
+  }),
+];

@@ -1,0 +1,92 @@
+// Keeps the events in order: tells of what ends soon and of refusals that were gathered, and takes away what is old.
+
+import type { Log } from '../log.ts';
+import { listAccounts } from '../registry/accounts.ts';
+import type { NewEvent } from '../registry/notes.ts';
+import type { Registry } from '../registry/writer.ts';
+
+/** How often refusals are told of, and old events taken away, in milliseconds. */
+const interval = 60 * 1000;
+/** How often what ends soon is looked for, in milliseconds. */
+const expiryInterval = 60 * 60 * 1000;
+/** Rows that one write takes away: the others that wait for the writer get their turn in between. */
+const batch = 500;
+
+export interface EventKeeperOptions {
+  readonly registry: Registry;
+  readonly clock: () => number;
+  /** How long events and deliveries are kept, in milliseconds. */
+  readonly kept: number;
+  readonly log: Log;
+}
+
+/** Looks every minute while it is open. */
+export class EventKeeper implements AsyncDisposable {
+  readonly #options: EventKeeperOptions;
+  readonly #timer: NodeJS.Timeout;
+  #look: Promise<void> | null = null;
+  #expiryLookedAt = -Infinity;
+  #ended = false;
+
+  constructor(options: EventKeeperOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#begin(), interval).unref();
+    this.#begin();
+  }
+
+  /** Tells of something that no write tells of by itself; where the registry fails it is only logged. */
+  async note(event: NewEvent): Promise<void> {
+    const { registry, log } = this.#options;
+    await registry.write('recordEvents', { events: [event] }).catch((error: unknown) => {
+      if (!this.#ended) log.error({ err: error, type: event.type }, 'an event could not be kept');
+    });
+  }
+
+  /** Does now what is done every minute, and what is done every hour too. */
+  async look(): Promise<void> {
+    await this.#look;
+    this.#expiryLookedAt = -Infinity;
+    this.#begin();
+    await this.#look;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended = true;
+    clearInterval(this.#timer);
+    await this.#look;
+  }
+
+  #begin(): void {
+    this.#look ??= this.#lookAtAll()
+      .catch((error: unknown) => {
+        if (!this.#ended) this.#options.log.error({ err: error }, 'events could not be kept in order');
+      })
+      .finally(() => (this.#look = null));
+  }
+
+  async #lookAtAll(): Promise<void> {
+    const { registry, clock, kept } = this.#options;
+    const now = clock();
+    await registry.write('tellRefusals', {});
+    if (Math.abs(now - this.#expiryLookedAt) >= expiryInterval) {
+      await this.#tellOfEnds();
+      this.#expiryLookedAt = now;
+    }
+    const before = now - kept;
+    await this.#prune((limit) => registry.write('pruneEvents', { before, limit }));
+    await this.#prune((limit) => registry.write('pruneDeliveries', { before, limit }));
+  }
+
+  async #tellOfEnds(): Promise<void> {
+    const { registry } = this.#options;
+    for (const { id: account_id } of await listAccounts(registry.read)) {
+      let more = true;
+      while (more && !this.#ended) ({ more } = await registry.write('tellOfEnds', { account_id }));
+    }
+  }
+
+  async #prune(some: (limit: number) => Promise<number>): Promise<void> {
+    let pruned = batch;
+    while (pruned === batch && !this.#ended) pruned = await some(batch);
+  }
+}

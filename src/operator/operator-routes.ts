@@ -1,0 +1,114 @@
+// Operators, as administrators of the server make and change them.
+
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { Login } from '../login/login.ts';
+import { changeOperator, createOperator, resetOperator } from '../login/operators.ts';
+import { Problem } from '../problem.ts';
+import type { OperatorRow } from '../registry/operator-tables.ts';
+import { listOperators, operatorById, operatorByName } from '../registry/operators.ts';
+import type { Db } from '../registry/database.ts';
+import {
+  EndedSchema,
+  InvitedOperatorSchema,
+  NewOperator,
+  OperatorChange,
+  OperatorPath,
+  OperatorSchema,
+} from './login-schemas.ts';
+import { invitedOperatorJson, operatorJson } from './operator-representations.ts';
+import { linkNext, placeOf } from './paging.ts';
+import { rule } from './rule.ts';
+import { PageQuery } from './schemas.ts';
+import type { Api } from './typed-api.ts';
+
+/** The operator of this name or ID. Throws `not_found`. */
+export async function namedOperator(db: Db, ref: string): Promise<OperatorRow> {
+  const lower = ref.toLowerCase();
+  const row = (await operatorByName(db, lower)) ?? (await operatorById(db, lower));
+  if (row) return row;
+  throw new Problem('not_found', `There is no operator ${JSON.stringify(ref)}.`, '`operator list` shows them.');
+}
+
+/** Adds the routes of operators; `url` is where operators reach the server. */
+export function operatorRoutes(api: Api, login: Login, url: () => string): void {
+  const { registry } = login;
+  const response = { 200: OperatorSchema };
+  const named = (request: FastifyRequest) =>
+    namedOperator(registry.read, (request.params as { operator: string }).operator);
+
+  api.get(
+    '/operators',
+    {
+      ...rule('listOperators', 'administrator'),
+      schema: { querystring: PageQuery, response: { 200: Type.Array(OperatorSchema) } },
+    },
+    async (request, reply) => {
+      const place = placeOf(request.query);
+      const rows = await listOperators(registry.read, place);
+      linkNext(
+        request,
+        reply,
+        place,
+        rows.map(({ name }) => name),
+      );
+      return Promise.all(rows.map((row) => operatorJson(login, row)));
+    },
+  );
+
+  api.post(
+    '/operators',
+    {
+      ...rule('createOperator', 'administrator', { grants: true, secretReply: true }),
+      schema: { body: NewOperator, response: { 201: InvitedOperatorSchema } },
+    },
+    async ({ body }, reply) => {
+      const made = await createOperator(login, { ...body, administrator: body.administrator ?? false });
+      return reply.code(201).send(await invitedOperatorJson(login, made, url()));
+    },
+  );
+
+  api.get(
+    '/operators/:operator',
+    { ...rule('getOperator', 'administrator'), schema: { params: OperatorPath, response } },
+    async (request) => operatorJson(login, await named(request)),
+  );
+
+  api.patch(
+    '/operators/:operator',
+    {
+      ...rule('updateOperator', 'administrator', { grants: true }),
+      schema: { params: OperatorPath, body: OperatorChange, response },
+    },
+    async (request) => operatorJson(login, await changeOperator(login, await named(request), request.body)),
+  );
+
+  api.delete(
+    '/operators/:operator',
+    { ...rule('deleteOperator', 'administrator'), schema: { params: OperatorPath, response } },
+    async (request) => {
+      const row = await named(request);
+      const last = await operatorJson(login, row);
+      await registry.write('deleteOperator', { id: row.id });
+      return last;
+    },
+  );
+
+  api.post(
+    '/operators/:operator/reset',
+    {
+      ...rule('resetOperator', 'administrator', { grants: true, secretReply: true }),
+      schema: { params: OperatorPath, response: { 200: InvitedOperatorSchema } },
+    },
+    async (request) => invitedOperatorJson(login, await resetOperator(login, await named(request)), url()),
+  );
+
+  api.post(
+    '/operators/:operator/end-sessions',
+    {
+      ...rule('endSessionsOfOperator', 'administrator'),
+      schema: { params: OperatorPath, response: { 200: EndedSchema } },
+    },
+    async (request) => registry.write('endSessionsOf', { operator_id: (await named(request)).id }),
+  );
+}

@@ -1,0 +1,189 @@
+// Dry runs, of every route that takes one: each is answered with what the call would touch, and leaves nothing behind.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
+import { after, before, describe, test } from 'node:test';
+import { eventually } from '../support/eventually.ts';
+import { Fleet } from '../support/fleet.ts';
+import { Fleetroot } from '../support/fleetroot.ts';
+import { operatorCall } from '../support/operator-call.ts';
+import { Owner } from '../support/owner.ts';
+import { type Ca, Pki } from '../support/pki.ts';
+import { needs } from '../support/require.ts';
+import { hearRoutes, type Route } from '../support/walk.ts';
+
+/** How an operation is called. */
+interface Call {
+  /** What stands in the path, where it is not what the account itself has. */
+  readonly path?: Readonly<Record<string, string>>;
+  readonly query?: string;
+  readonly body?: unknown;
+  readonly file?: Uint8Array;
+}
+
+/** Logins, tokens and their like, of which no device is: their removal touches no fleet. */
+const ofOperators = /\/(operators|tokens|session|sessions|passkeys|roles|invitations|webhooks|contexts)\b/;
+
+describe('a dry run', { skip: needs('openssl', 'curl', 'unzip'), timeout: 300_000 }, () => {
+  const heard = hearRoutes();
+  let fleetroot: Fleetroot;
+  let pki: Pki;
+  let root: Ca;
+  let calls: Readonly<Record<string, Call>>;
+  let paths: Readonly<Record<string, string>>;
+
+  const takesDryRun = ({ schema }: Route): boolean => Object.hasOwn(schema['querystring']?.properties ?? {}, 'dry_run');
+  const operationOf = (route: Route): string => {
+    assert.ok(route.operationId, route.url);
+    return route.operationId;
+  };
+  /** Each once: there are two listeners. */
+  const routes = (): Route[] => [
+    ...new Map(heard.routes.map((route) => [`${route.method} ${route.url}`, route])).values(),
+  ];
+
+  before(async () => {
+    [fleetroot, pki] = await Promise.all([Fleetroot.start(), Pki.open()]);
+    root = await pki.guideRoot('ours');
+    const other = await pki.guideRoot('theirs');
+    const fleet = await Fleet.openTest(fleetroot, 'dry', root, other);
+    assert.equal(await fleet.arrive(await root.guideDevice('vin-1')), 'in');
+    await fleet.set('--admission', 'approval');
+    // Made and not refused: refusals are counted together, and written when nobody does anything.
+    await fleet.image.boot('waits');
+    await eventually(async () => (await fleet.device('show', 'vin-1')).last_seen !== null);
+    await fleetroot.json('account', 'host', 'add', 'dry', 'dry.example');
+    await fleetroot.json('account', 'file', 'set', 'dry', 'treehub.json', await pki.write('{}', '.json'));
+    await fleetroot.json('upstream', 'set', 'dry', '/director', 'http://127.0.0.1:1');
+    await fleetroot.json('allow-list', 'import', 'dry', await pki.write('vin-7\n', '.txt'));
+    const [key] = await fleetroot.json('provisioning-key', 'list', 'dry');
+    const { certificates } = await fleet.device('show', 'vin-1');
+    const owner = await Owner.open(pki);
+    const owned = await Fleet.openOwned(fleetroot, 'owned', owner.publicKey, root);
+    const document = await owner.draw(owned);
+    const [bytes, signature] = [await readFile(document), await readFile(await owner.sign(document))];
+    paths = {
+      account: 'dry',
+      host: 'dry.example',
+      entry: 'treehub.json',
+      id: key.id,
+      ca: 'ours',
+      device: 'vin-1',
+      sha256: certificates[0].sha256,
+    };
+    const vin1 = { filter: { text: 'vin-1' } };
+    calls = {
+      rejectDevice: { path: { device: 'waits' } },
+      updateAccount: { body: { admission: 'automatic' } },
+      setFleetRootCaSuccessor: { body: { successor: 'theirs' } },
+      moveDeviceRoot: { body: { fleet_root_ca: 'theirs' } },
+      removeAllowedDevices: { body: { device_ids: ['vin-7'] } },
+      removeUpstream: { query: 'prefix=%2Fdirector' },
+      distrustKey: { file: await readFile(root.certificate) },
+      importAllowList: { file: Buffer.from('vin-8\n') },
+      acceptTrustSet: {
+        path: { account: 'owned' },
+        body: { document: bytes.toString('base64'), signature: signature.toString('base64') },
+      },
+      suspendDevices: { body: vin1 },
+      revokeDevices: { body: vin1 },
+      resumeDevices: { body: vin1 },
+    };
+  });
+  after(async () => {
+    heard[Symbol.dispose]();
+    await Promise.all([fleetroot[Symbol.asyncDispose](), pki[Symbol.asyncDispose]()]);
+  });
+
+  /** All that the registry has, but for what the audit log's own chaining writes while nobody does anything. */
+  const everything = (): Record<string, unknown[]> => {
+    using registry = new DatabaseSync(fleetroot.file('registry.db'), { readOnly: true });
+    const tables = registry.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all() as { name: string }[];
+    return Object.fromEntries(
+      tables
+        .filter(({ name }) => name !== 'audit_checkpoints')
+        .map(({ name }) => {
+          const rows = registry.prepare(`SELECT * FROM "${name}"`).all();
+          const unchained = rows.map(({ number: _, hash: __, ...row }) => row);
+          return [name, name === 'audit_entries' ? unchained : rows];
+        }),
+    );
+  };
+
+  const ask = (route: Route, query: string) => {
+    const { path = {}, query: own, body, file } = calls[operationOf(route)] ?? {};
+    const url = route.url.replace('/api/v1', '').replaceAll(/:(\w+)/g, (_, name: string) => {
+      const value = path[name] ?? paths[name];
+      assert.ok(value, `${route.method} ${route.url} takes ${name}: say how to call it`);
+      return encodeURIComponent(value);
+    });
+    const search = [own, query].filter((each) => each !== undefined).join('&');
+    return operatorCall(fleetroot.dir, route.method, `${url}?${search}`, {
+      ...(body !== undefined && { body }),
+      ...(file !== undefined && { body: Buffer.from(file), type: 'application/octet-stream' }),
+    });
+  };
+
+  test('is there for whatever takes something from a fleet', () => {
+    const without = routes()
+      .filter(({ method, url }) => method === 'DELETE' && !ofOperators.test(url))
+      .filter((route) => !takesDryRun(route));
+    assert.deepEqual(without, []);
+    const operations = new Set(routes().filter(takesDryRun).map(operationOf));
+    for (const operation of [
+      ...['closeFleetRootCa', 'disableFleetRootCa', 'activateFleetRootCa', 'setFleetRootCaSuccessor', 'distrustKey'],
+      ...['disableProvisioningKey', 'updateAccount', 'deleteAccount', 'suspendDevice', 'revokeDevice', 'deleteDevice'],
+      ...['rejectDevice', 'moveDeviceRoot', 'revokeCertificate', 'removeAllowedDevices', 'removeHost', 'removeFile'],
+      ...['switchGatewayCa', 'eraseStandbyGatewayCaKey', 'removeUpstream', 'acceptTrustSet'],
+    ]) {
+      assert.ok(operations.has(operation), operation);
+    }
+  });
+
+  test('says what the call would touch, and leaves no row, no entry and no event', async () => {
+    const before = everything();
+    for (const route of routes().filter(takesDryRun)) {
+      const what = `${route.method} ${route.url}`;
+      const { status, json, text } = await ask(route, 'dry_run=true');
+      assert.equal(status, 200, `${what}: ${text}`);
+      assert.deepEqual(everything(), before, `${what} has changed something`);
+      if (!Object.hasOwn(route.schema['querystring']?.properties ?? {}, 'confirm')) continue;
+      assert.equal(json.action, operationOf(route), what);
+      const { devices, seen_last_day, refused, by_rule, confirm, sample } = json;
+      assert.ok(refused <= devices && seen_last_day <= devices && refused <= confirm, text);
+      assert.equal(
+        by_rule.reduce((sum: number, each: { devices: number }) => sum + each.devices, 0),
+        refused,
+        what,
+      );
+      assert.equal(sample.length, Math.min(devices, 10), what);
+    }
+  });
+
+  test('of a call that has none is refused, and the call is not made', async () => {
+    const before = everything();
+    for (const [method, path] of [
+      ['POST', '/accounts/dry/devices/waits/approve'],
+      ['POST', '/accounts'],
+      ['GET', '/accounts/dry'],
+    ] as const) {
+      const body = path === '/accounts' ? { body: { name: 'never' } } : {};
+      const { status, json } = await operatorCall(fleetroot.dir, method, `${path}?dry_run=true`, body);
+      assert.deepEqual([status, json.code], [400, 'invalid_request'], path);
+    }
+    // That it was tried is in the audit log.
+    const untold = ({ audit_entries: _, sqlite_sequence: __, ...rest }: Record<string, unknown[]>) => rest;
+    assert.deepEqual(untold(everything()), untold(before));
+  });
+
+  test('takes no value that is none', async () => {
+    const disable = '/accounts/dry/fleet-root-cas/ours/disable';
+    for (const query of ['dry_run=maybe', 'confirm=-1', 'confirm=all', 'dry_run=true&x=1']) {
+      const { status, json } = await operatorCall(fleetroot.dir, 'POST', `${disable}?${query}`);
+      assert.deepEqual([status, json.code], [400, 'invalid_request'], query);
+    }
+    const { status } = await operatorCall(fleetroot.dir, 'POST', `${disable}?dry_run=false`);
+    assert.equal(status, 409, 'what is no dry run is the call, which needs its number');
+  });
+});
