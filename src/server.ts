@@ -59,6 +59,8 @@ export interface Server extends AsyncDisposable {
   readonly operatorPort: number;
   /** The link that makes the first administrator, within 15 minutes; null where there is one. */
   readonly firstAdministratorUrl: string | null;
+  /** Where operators reach it. */
+  readonly operatorUrl: string;
   /** Renews the gateway certificates that are due now; done every hour by itself. */
   renewGatewayCertificates(): Promise<void>;
   /** Counts for the metrics what there is; done every half minute by itself. */
@@ -216,6 +218,7 @@ export async function startServer(
 
   const all = opened.move();
   return {
+    operatorUrl: operatorUrl(),
     firstAdministratorUrl: firstSecret && `${operatorUrl()}/first-administrator#${firstSecret}`,
     gatewayPorts: gateway.ports,
     operatorPort: operator.port,

@@ -20,7 +20,7 @@ export const serve = command({
     'gateway-port': repeated(
       wholeNumber('8443', 'where devices connect; several times for several ports', 0, largestPort),
     ),
-    'operator-port': wholeNumber('8080', 'loopback port of /healthz and /readyz', 0, largestPort),
+    'operator-port': wholeNumber('8080', 'where operators connect: HTTPS, and HTTP on loopback', 0, largestPort),
     'gateway-domain': text('gateway.localhost', 'accounts are reached under it, at <uuid>.<domain>'),
     'public-port': wholeNumber(
       'N',
@@ -53,6 +53,7 @@ export const serve = command({
       `Serving ${config.dataDir}\n` +
         `  devices: port ${server.gatewayPorts.join(', ')}, at https://<account's UUID>.${config.gateway.domain}\n` +
         `  health:  http://127.0.0.1:${server.operatorPort}/healthz and /readyz\n` +
+        `  people:  ${server.operatorUrl}, its CA in operator-ca.crt there unless you gave a certificate\n` +
         `Ready. Ctrl-C (SIGINT) or SIGTERM ends it in order.\n`,
     );
     if (server.firstAdministratorUrl !== null) {

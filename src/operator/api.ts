@@ -29,6 +29,7 @@ import { closeHttpServer, openHttpServer } from './http-server.ts';
 import { takeIdempotencyKeys } from './idempotency.ts';
 import { boundInput } from './inbound.ts';
 import { keyRoutes } from './key-routes.ts';
+import { linkPages } from './link-pages.ts';
 import { listenOnSocket } from './listen-on-socket.ts';
 import type { ListenerOptions } from './listener.ts';
 import { memberRoutes } from './member-routes.ts';
@@ -213,6 +214,7 @@ async function openApi(
   honourPreconditions(app, underWay.changes);
   healthRoutes(app, ready);
   metricsRoutes(app, metrics);
+  linkPages(app.withTypeProvider<TypeBoxTypeProvider>());
   void app.register(
     async (scope) => {
       const api = scope.withTypeProvider<TypeBoxTypeProvider>();

@@ -6,6 +6,8 @@ import { createOperator, type Invitation, operatorName } from '../login/operator
 import type { OperatorRow } from '../registry/operator-tables.ts';
 import { operatorByName } from '../registry/operators.ts';
 import { type Member, membersOf, requireMember } from '../registry/operator-roles.ts';
+import { destructive, removalOf, weighed } from './impact.ts';
+import { DestructiveQuery as querystring, orImpact } from './impact-schemas.ts';
 import {
   InvitedMemberSchema,
   type MemberJson,
@@ -82,11 +84,22 @@ export function memberRoutes(api: Api, login: Login, url: () => string): void {
 
   api.delete(
     '/accounts/:account/operators/:operator',
-    { ...rule('withdrawAccountRole', owners), schema: { params: MemberPath, response: one } },
-    async ({ params }) => {
+    {
+      ...rule('withdrawAccountRole', owners),
+      ...destructive,
+      schema: { params: MemberPath, querystring, response: orImpact(MemberSchema) },
+    },
+    async ({ params, query }) => {
       const account = await namedAccount(registry.read, params.account);
       const { id } = await requireMember(registry.read, account.id, params.operator);
-      return memberJson(await registry.write('withdrawRole', { account_id: account.id, operator_id: id }));
+      const named = { account_id: account.id, operator_id: id };
+      return weighed(query, 'withdrawAccountRole', {
+        async weigh() {
+          const { name, role } = await registry.rehearse('withdrawRole', named);
+          return removalOf(['roles', [`${role} of ${account.name}: ${name}`]]);
+        },
+        act: async () => memberJson(await registry.write('withdrawRole', named)),
+      });
     },
   );
 

@@ -7,7 +7,10 @@ import { changeOperator, createOperator, resetOperator } from '../login/operator
 import { Problem } from '../problem.ts';
 import type { OperatorRow } from '../registry/operator-tables.ts';
 import { listOperators, operatorById, operatorByName } from '../registry/operators.ts';
+import { sessionsOf } from '../registry/sessions.ts';
 import type { Db } from '../registry/database.ts';
+import { destructive, removalOf, weighed } from './impact.ts';
+import { DestructiveQuery as querystring, orImpact } from './impact-schemas.ts';
 import {
   EndedSchema,
   InvitedOperatorSchema,
@@ -85,12 +88,30 @@ export function operatorRoutes(api: Api, login: Login, url: () => string): void 
 
   api.delete(
     '/operators/:operator',
-    { ...rule('deleteOperator', 'administrator'), schema: { params: OperatorPath, response } },
+    {
+      ...rule('deleteOperator', 'administrator'),
+      ...destructive,
+      schema: { params: OperatorPath, querystring, response: orImpact(OperatorSchema) },
+    },
     async (request) => {
       const row = await named(request);
       const last = await operatorJson(login, row);
-      await registry.write('deleteOperator', { id: row.id });
-      return last;
+      return weighed(request.query, 'deleteOperator', {
+        async weigh() {
+          const { tokens } = await registry.rehearse('deleteOperator', { id: row.id });
+          const sessions = await sessionsOf(registry.read, row.id);
+          return removalOf(
+            ['operators', [row.name]],
+            ['roles', last.roles.map(({ role, account_name }) => `${role} of ${account_name}`)],
+            ['tokens', tokens],
+            ['sessions', sessions.map(({ id }) => id)],
+          );
+        },
+        async act() {
+          await registry.write('deleteOperator', { id: row.id });
+          return last;
+        },
+      });
     },
   );
 

@@ -8,6 +8,8 @@ import type { Db } from '../registry/database.ts';
 import type { TokenRow } from '../registry/token-tables.ts';
 import { listTokens, requireToken, tokensOf } from '../registry/tokens.ts';
 import { formatInstant } from '../time.ts';
+import { destructive, removalOf, weighed } from './impact.ts';
+import { DestructiveQuery as querystring, orImpact } from './impact-schemas.ts';
 import { readInstant } from './inputs.ts';
 import { namedAccount } from './named.ts';
 import { linkNext, placeOf } from './paging.ts';
@@ -61,11 +63,18 @@ export function tokenRoutes(api: Api, { registry, clock }: Provisioning, tokens:
 
   api.delete(
     '/accounts/:account/tokens/:token',
-    { ...rule('revokeAccountToken', owners), schema: { params: AccountTokenPath, response: { 200: TokenSchema } } },
-    async ({ params }) => {
+    {
+      ...rule('revokeAccountToken', owners),
+      ...destructive,
+      schema: { params: AccountTokenPath, querystring, response: orImpact(TokenSchema) },
+    },
+    async ({ params, query }) => {
       const account = await namedAccount(registry.read, params.account);
-      const row = await registry.write('revokeToken', { account_id: account.id, id: params.token });
-      return tokenJson(row, account.name, clock());
+      const named = { account_id: account.id, id: params.token };
+      return weighed(query, 'revokeAccountToken', {
+        weigh: async () => removalOf(['tokens', [(await registry.rehearse('revokeToken', named)).description]]),
+        act: async () => tokenJson(await registry.write('revokeToken', named), account.name, clock()),
+      });
     },
   );
 
@@ -92,11 +101,20 @@ export function tokenRoutes(api: Api, { registry, clock }: Provisioning, tokens:
 
   api.delete(
     '/tokens/:token',
-    { ...rule('revokeToken', 'administrator'), schema: { params: TokenPath, response: { 200: TokenSchema } } },
-    async ({ params }) => {
-      const { id, account_id } = await requireToken(registry.read, params.token);
-      const row = await registry.write('revokeToken', { account_id, id });
-      return tokenJson(row, await nameOf(registry.read, row), clock());
+    {
+      ...rule('revokeToken', 'administrator'),
+      ...destructive,
+      schema: { params: TokenPath, querystring, response: orImpact(TokenSchema) },
+    },
+    async ({ params, query }) => {
+      const { id, account_id, description } = await requireToken(registry.read, params.token);
+      return weighed(query, 'revokeToken', {
+        weigh: async () => removalOf(['tokens', [description]]),
+        act: async () => {
+          const row = await registry.write('revokeToken', { account_id, id });
+          return tokenJson(row, await nameOf(registry.read, row), clock());
+        },
+      });
     },
   );
 

@@ -32,6 +32,8 @@ import {
   WebhookPath,
   WebhookSchema,
 } from './event-schemas.ts';
+import { destructive, removalOf, weighed } from './impact.ts';
+import { DestructiveQuery as querystring, type DestructiveQueryJson, orImpact } from './impact-schemas.ts';
 import { namedAccount } from './named.ts';
 import { cursorOf, linkCursor, readCursor, standardLimit } from './paging.ts';
 import { owners, readers, rule } from './rule.ts';
@@ -51,8 +53,21 @@ export function webhookRoutes(api: Api, webhooks: Webhooks): void {
   serverRoutes(api, webhooks);
 }
 
+/** How a webhook is deleted, of an account or of the whole server, or said what would end. */
+function removalBy(webhooks: Webhooks) {
+  return (operation: string, query: DestructiveQueryJson, account_id: string | null, id: string) =>
+    weighed(query, operation, {
+      async weigh() {
+        const { url } = await webhooks.registry.rehearse('removeWebhook', { account_id, id });
+        return removalOf(['webhooks', [url]]);
+      },
+      act: async () => webhookJson(await deleteWebhook(webhooks, account_id, id)),
+    });
+}
+
 function accountRoutes(api: Api, webhooks: Webhooks): void {
   const { registry } = webhooks;
+  const remove = removalBy(webhooks);
   const idOf = async ({ account }: { account: string }) => (await namedAccount(registry.read, account)).id;
 
   api.get(
@@ -84,8 +99,12 @@ function accountRoutes(api: Api, webhooks: Webhooks): void {
   );
   api.delete(
     '/accounts/:account/webhooks/:webhook',
-    { ...rule('deleteWebhook', owners), schema: { params: AccountWebhookPath, response: one } },
-    async ({ params }) => webhookJson(await deleteWebhook(webhooks, await idOf(params), params.webhook)),
+    {
+      ...rule('deleteWebhook', owners),
+      ...destructive,
+      schema: { params: AccountWebhookPath, querystring, response: orImpact(WebhookSchema) },
+    },
+    async ({ params, query }) => remove('deleteWebhook', query, await idOf(params), params.webhook),
   );
   api.post(
     '/accounts/:account/webhooks/:webhook/rotate-secret',
@@ -119,6 +138,7 @@ function accountRoutes(api: Api, webhooks: Webhooks): void {
 }
 
 function serverRoutes(api: Api, webhooks: Webhooks): void {
+  const remove = removalBy(webhooks);
   const { registry } = webhooks;
 
   api.get('/webhooks', { ...rule('listServerWebhooks', 'administrator'), schema: { response: many } }, async () =>
@@ -147,8 +167,12 @@ function serverRoutes(api: Api, webhooks: Webhooks): void {
   );
   api.delete(
     '/webhooks/:webhook',
-    { ...rule('deleteServerWebhook', 'administrator'), schema: { params: WebhookPath, response: one } },
-    async ({ params }) => webhookJson(await deleteWebhook(webhooks, null, params.webhook)),
+    {
+      ...rule('deleteServerWebhook', 'administrator'),
+      ...destructive,
+      schema: { params: WebhookPath, querystring, response: orImpact(WebhookSchema) },
+    },
+    async ({ params, query }) => remove('deleteServerWebhook', query, null, params.webhook),
   );
   api.post(
     '/webhooks/:webhook/rotate-secret',

@@ -142,14 +142,14 @@ export async function changeOperator(
   return row;
 }
 
-/** Deletes an operator with all that is theirs, their tokens too. Throws `not_found`, and `conflict` for the last administrator. */
-export async function deleteOperator(tx: Tx, { id }: { id: string }): Promise<OperatorRow> {
+/** Deletes an operator with all that is theirs, and tells what their tokens were called. Throws `not_found`, and `conflict` for the last administrator. */
+export async function deleteOperator(tx: Tx, { id }: { id: string }): Promise<{ tokens: string[] }> {
   const row = await requireOperator(tx.db, id);
   await requireAnotherAdministrator(tx.db, row);
-  await revokeTokensOfOperator(tx, { operator_id: id });
+  const tokens = await revokeTokensOfOperator(tx, { operator_id: id });
   await tx.db.deleteFrom('operators').where('id', '=', id).execute();
   tx.audit({ action: 'operator.delete', account_id: null, object: objectOf(row), before: shownOf(row) });
-  return row;
+  return { tokens: tokens.map(({ description }) => description) };
 }
 
 /**

@@ -65,10 +65,10 @@ export async function revokeToken(
 }
 
 /** Takes away all tokens that an operator has made, or that were made with them. Gives how many there were. */
-export async function revokeTokensOfOperator(tx: Tx, { operator_id }: { operator_id: string }): Promise<number> {
+export async function revokeTokensOfOperator(tx: Tx, { operator_id }: { operator_id: string }): Promise<TokenRow[]> {
   const revoked = await tx.db.deleteFrom('tokens').where('operator_id', '=', operator_id).returningAll().execute();
   for (const row of revoked) noteRevoked(tx, row);
-  return revoked.length;
+  return revoked;
 }
 
 /** Records when tokens were last used (ms since 1970) and from where; those that are gone meanwhile are passed over. */

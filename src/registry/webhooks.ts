@@ -79,7 +79,8 @@ export async function updateWebhook(
     .executeTakeFirstOrThrow();
   if (begins) await skipToNewest(tx, webhook);
   if (state === 'disabled') await abandonDeliveries(tx, id);
-  tx.audit({ action: 'webhook.set', ...itself(webhook), before: membersOf(before), after: membersOf(webhook) });
+  const after = { ...membersOf(webhook), url_changed: webhook.url !== before.url };
+  tx.audit({ action: 'webhook.set', ...itself(webhook), before: membersOf(before), after });
   return requireWebhook(tx.db, account_id, id);
 }
 
@@ -187,12 +188,18 @@ export async function webhookSecrets(db: Db, webhook_id: string, now: number): P
 
 /** A webhook as the object of an entry. */
 function itself({ id, account_id, url }: Webhook) {
-  return { account_id, object: { kind: 'webhook', id, name: url } };
+  return { account_id, object: { kind: 'webhook', id, name: inLog(url) } };
+}
+
+/** A receiver's URL as the log has it: what comes after its host is mostly a secret by which the receiver knows its senders. */
+function inLog(url: string): string {
+  const { origin, pathname, search } = new URL(url);
+  return pathname === '/' && search === '' ? `${origin}/` : `${origin}/…`;
 }
 
 function membersOf({ url, description, types, ca, state }: Webhook) {
   return {
-    url,
+    url: inLog(url),
     description,
     types: types === null ? null : (JSON.parse(types) as string[]),
     has_ca: ca !== null,

@@ -78,8 +78,9 @@ test('explain takes an account and a chain, or roots and a chain', () => {
 });
 
 test('refusals are listed of an account or of none, never of both', () => {
-  assert.deepEqual(given('refusal list acme'), { account: 'acme', unassigned: false });
-  assert.deepEqual(given('refusal list --unassigned'), { account: undefined, unassigned: true });
+  const [ofAccount, ofNone] = [given('refusal list acme'), given('refusal list --unassigned')];
+  assert.deepEqual([ofAccount['account'], ofAccount['unassigned']], ['acme', false]);
+  assert.deepEqual([ofNone['account'], ofNone['unassigned']], [undefined, true]);
   for (const words of [
     ['refusal', 'list'],
     ['refusal', 'list', 'acme', '--unassigned'],

@@ -67,8 +67,8 @@ test('a reader that has had enough ends the output, not the program', async () =
   await tell(
     `
     $ fleetroot allow-list list acme | head -2; echo over
-    DEVICE ID
-    vin-0
+    DEVICE ID  JOINED  LAST SEEN  LABELS
+    vin-0  -  -  -
     over
 
     $ fleetroot allow-list list acme --json | head -1; echo over

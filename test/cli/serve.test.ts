@@ -16,7 +16,7 @@ test('SIGTERM ends the server in order, and its socket goes with it', async () =
   await using server = await ServeProcess.start(dir, '--gateway-port', '0');
   assert.match(
     server.said,
-    /Serving .*\n {2}devices: port \d+, at https:.*\n {2}health: {2}http:\/\/127\.0\.0\.1:\d+\/healthz and \/readyz\nReady\./,
+    /Serving .*\n {2}devices: port \d+, at https:.*\n {2}health: {2}http:\/\/127\.0\.0\.1:\d+\/healthz and \/readyz\n {2}people: {2}https:\/\/localhost:\d+, its CA in operator-ca\.crt .*\nReady\./,
   );
   const health = /http:\S+healthz/.exec(server.said)![0];
   assert.deepEqual(await (await fetch(health)).json(), { status: 'ok' });

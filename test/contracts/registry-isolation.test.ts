@@ -115,9 +115,6 @@ const reads: Record<string, Call> = {
   provisioningKeyByTbs: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.tbs_sha256] },
   prunedEventId: ofAccount,
   reportsOf: ofDevice,
-  requireDelivery: {
-    args: (account_id, its) => [account_id, its.webhooks[0]!.id, its.webhook_deliveries[0]!.id],
-  },
   requireProvisioningKey: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.id] },
   requireWebhook: { args: (account_id, its) => [account_id, its.webhooks[0]!.id] },
   requireMember: { args: (account_id, its) => [account_id, its.operator_roles[0]!.operator_id] },

@@ -21,10 +21,14 @@ import type { Seal } from '../../src/custody/seal.ts';
 import { gatewayKeyContext } from '../../src/issuing/gateway-ca.ts';
 import { openLog } from '../../src/log.ts';
 import { accountFileContext } from '../../src/provisioning/account-file.ts';
+import { totpContext } from '../../src/login/totp.ts';
+import { webhookSecretContext } from '../../src/notification/webhook-secret.ts';
 import { upstreamKeyContext } from '../../src/provisioning/upstream.ts';
 import { accountFilesOf } from '../../src/registry/account-files.ts';
 import { gatewayCertificateOf } from '../../src/registry/gateway-cas.ts';
 import { keyById } from '../../src/registry/keys.ts';
+import { totpSecret } from '../../src/registry/second-factors.ts';
+import { webhookSecrets } from '../../src/registry/webhooks.ts';
 import { upstreamsOf } from '../../src/registry/upstreams.ts';
 import { openRegistry, type Registry, type WriteArguments } from '../../src/registry/writer.ts';
 import { openMasterKey } from '../../src/server/master-key.ts';
@@ -34,6 +38,7 @@ const oneKey = Buffer.alloc(32, 1).toString('base64');
 const anotherKey = Buffer.alloc(32, 2).toString('base64');
 const passphrase = 'correct horse battery staple';
 const account_id = 'a-account';
+const operator_id = 'a-operator';
 const prefix = '/a';
 /** More than are gone through at a time. */
 const manyFiles = 130;
@@ -106,8 +111,14 @@ class House implements Disposable {
       sealed_content: sealed(accountFileContext(account_id, entryOf(index))),
     }));
     rows.upstreams[0]!.sealed_key = sealed(upstreamKeyContext({ account_id, prefix }));
+    rows.webhook_secrets[0]!.sealed = sealed(webhookSecretContext('a-webhook-secret'));
     rows.upstreams.push({ ...rows.upstreams[0]!, prefix: '/b', sealed_key: null as never });
-    await insertRows(await this.#home.database(), rows);
+    const db = await this.#home.database();
+    await insertRows(db, rows);
+    await db
+      .updateTable('totp_secrets')
+      .set({ sealed: sealed(totpContext(operator_id)) })
+      .execute();
   }
 
   [Symbol.dispose](): void {
@@ -115,8 +126,8 @@ class House implements Disposable {
   }
 }
 
-/** What is sealed in a filled house: two keys, a gateway certificate's, a back end's, the files. */
-const sealedValues = 4 + manyFiles;
+/** What is sealed in a filled house: two keys, a gateway certificate's, a back end's, a webhook's secret, two of an authenticator app, the files. */
+const sealedValues = 7 + manyFiles;
 
 function withPowerCut(registry: Registry, { at, when }: PowerCut): Registry {
   let writes = 0;
@@ -147,6 +158,11 @@ async function openAll({ read }: Registry, seal: Seal): Promise<number> {
   for (const { entry, sealed_content } of await accountFilesOf(read, account_id)) {
     open(sealed_content, accountFileContext(account_id, entry));
   }
+  for (const state of ['active', 'pending'] as const) {
+    open((await totpSecret(read, operator_id, state))!.sealed, totpContext(operator_id));
+  }
+  const [secret] = await webhookSecrets(read, 'a-webhook', Date.now());
+  open(secret!.sealed, webhookSecretContext(secret!.id));
   const [upstream, other] = await upstreamsOf(read, account_id);
   open(upstream!.sealed_key!, upstreamKeyContext(upstream!));
   assert.equal(other!.sealed_key, null);

@@ -29,6 +29,23 @@ describe('the first administrator', { timeout: 120_000 }, () => {
     assert.deepEqual((await alice.call('/accounts')).json, []);
   });
 
+  test('is asked for by the page that the link opens, with nothing inline and nothing from elsewhere', async () => {
+    await using server = await Fleetroot.start();
+    const at = (path: string) => fetch(`http://127.0.0.1:${server.server.operatorPort}${path}`);
+    for (const path of ['/first-administrator', '/invitation']) {
+      const page = await at(path);
+      assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8']);
+      assert.match(page.headers.get('content-security-policy')!, /script-src 'self'/);
+      const html = await page.text();
+      assert.deepEqual(html.match(/<script[^]*?<\/script>/g), ['<script src="/link.js"></script>']);
+      assert.doesNotMatch(html, / on\w+=|style=|https?:/);
+    }
+    const script = await at('/link.js');
+    assert.equal(script.headers.get('content-type'), 'text/javascript; charset=utf-8');
+    // The path of the page is that of the call, below the API's root.
+    assert.match(await script.text(), /fetch\('\/api\/v1' \+ location\.pathname/);
+  });
+
   test('is made once, however many use the link at once', async () => {
     await using server = await Fleetroot.start();
     const secret = secretOf(server);
