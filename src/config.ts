@@ -13,6 +13,7 @@ import {
 } from './config/notification.ts';
 import { type OidcSettings, oidcSettings, readOidc } from './config/oidc.ts';
 import { type Pkcs11Settings, pkcs11Settings, readPkcs11 } from './config/pkcs11.ts';
+import { type Parse, text, wholeNumber } from './config/value.ts';
 import { readVault, type VaultSettings, vaultSettings } from './config/vault.ts';
 import { Problem } from './problem.ts';
 import { parseDuration } from './time.ts';
@@ -114,13 +115,6 @@ const longestDomain = 200;
 /** Labels of letters, digits and inner hyphens (RFC 1034 §3.5), the last no number, as that of an address would be. */
 const domainName = /^(?!(.*\.)?\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
-type Parse = (value: unknown) => unknown;
-
-const text: Parse = (value) => {
-  if (typeof value === 'string' && value !== '') return value;
-  throw new Error('is to be a text');
-};
-
 /** As systemd takes it: a file's name in a directory of the unit's own (systemd.exec(5), LoadCredential=). */
 const credential: Parse = (value) => {
   if (typeof value === 'string' && /^(?!\.{1,2}$)[\x21-\x2e\x30-\x7e]{1,255}$/.test(value)) return value;
@@ -137,14 +131,6 @@ const address: Parse = (value) => {
   if (typeof value === 'string' && isIP(value)) return value;
   throw new Error('is to be an IP address');
 };
-
-const wholeNumber =
-  (least: number, most: number): Parse =>
-  (value) => {
-    const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-    if (Number.isInteger(number) && (number as number) >= least && (number as number) <= most) return number;
-    throw new Error(`is to be a whole number from ${least} to ${most}`);
-  };
 
 const port = wholeNumber(0, 65_535);
 

@@ -33,11 +33,10 @@ import { KeyPool } from './provisioning/key-pool.ts';
 import { watchOwnerTrust } from './provisioning/owner-standing.ts';
 import type { Provisioning } from './provisioning/provisioning.ts';
 import { TrustFile } from './provisioning/trust-file.ts';
-import { auditCheckpoints, auditHead, hasUnchained } from './registry/audit.ts';
 import { gatewayCasOf, gatewayCertificateOf } from './registry/gateway-cas.ts';
 import { openRegistry, type Registry } from './registry/writer.ts';
 import { Inventory } from './server/inventory.ts';
-import { AuditKeeper } from './server/audit-keeper.ts';
+import { AuditKeeper, sampleAudit } from './server/audit-keeper.ts';
 import { finishRotation, openMasterKey, rotationOf } from './server/master-key.ts';
 import { custodyEvent, openNotifications } from './server/notifications.ts';
 import { openOperatorCertificates } from './server/operator-certificate.ts';
@@ -81,6 +80,11 @@ export async function startServer(
 ): Promise<Server> {
   await using opened = new AsyncDisposableStack();
   const failure = Promise.withResolvers<Error>();
+  /** Until the end of what was opened before it. */
+  const every = (interval: number, work: () => void): void => {
+    const timer = setInterval(work, interval).unref();
+    opened.defer(() => clearInterval(timer));
+  };
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
 
   const metrics = new Metrics({ accounts: config.metrics.accounts });
@@ -92,7 +96,8 @@ export async function startServer(
   await settleWhatWasInterrupted(registry, log);
   await settleAllowListImports(registry);
 
-  const notifications = opened.use(await openNotifications(config, { registry, seal, clock, log, metrics }));
+  const outbound = createOutbound(config.outbound.allow);
+  const notifications = opened.use(await openNotifications(config, { registry, seal, outbound, clock, log, metrics }));
   const { events, webhooks, keeper } = notifications;
   const custodians = openCustodians(config, seal, {
     log,
@@ -115,7 +120,7 @@ export async function startServer(
     seal,
     keyPool,
     trustFile,
-    outbound: createOutbound(config.outbound.allow),
+    outbound,
     clock,
     gateway: { domain: config.gateway.domain, publicPort },
   };
@@ -138,10 +143,8 @@ export async function startServer(
   };
   tend(complete);
   await tended;
-  const renewal = setInterval(() => tend(renew), renewalInterval).unref();
-  opened.defer(() => clearInterval(renewal));
-  const rechecking = setInterval(() => void keys.recheckFailing(), recheckInterval).unref();
-  opened.defer(() => clearInterval(rechecking));
+  every(renewalInterval, () => tend(renew));
+  every(recheckInterval, () => void keys.recheckFailing());
   const stranded = await strandedKeyFaults(issuer, clock(), log);
 
   const { defaultAccount, ...listening } = config.gateway;
@@ -152,10 +155,9 @@ export async function startServer(
   opened.use(gateway);
   let listens = false;
   const ownerTrust = watchOwnerTrust(provisioning, clock, log);
-  const ownerTrustWatch = setInterval(() => {
+  every(ownerTrustInterval, () => {
     ownerTrust().catch((error: unknown) => log.error({ err: error }, 'owner-signed trust could not be looked at'));
-  }, ownerTrustInterval).unref();
-  opened.defer(() => clearInterval(ownerTrustWatch));
+  });
   const tokens = opened.use(new Tokens(registry, clock, log));
   const { sessionIdle, sessionLifetime, publicUrl } = config.operator;
   const login = openLogin({
@@ -177,14 +179,7 @@ export async function startServer(
     serving: listens,
     faults: [...faultsOf(custodians), ...stranded, ...keyFaults(keys, clock()), ...(await ownerTrust())],
   });
-  metrics.auditUnchained.from(async () => [[{}, (await hasUnchained(registry.read)) ? 1 : 0]]);
-  metrics.auditCheckpoint.from(async () =>
-    (await auditCheckpoints(registry.read, { limit: 1 })).map(({ at }) => [{}, at / 1_000]),
-  );
-  metrics.auditUncovered.from(async () => {
-    const [last] = await auditCheckpoints(registry.read, { limit: 1 });
-    return [[{}, ((await auditHead(registry.read))?.number ?? 0) - (last?.number ?? 0)]];
-  });
+  sampleAudit(metrics, registry.read);
   metrics.readinessFaults.from(async () => (await ready()).faults.map(({ part }) => [{ part }, 1]));
   const operator = opened.use(
     await startOperator({

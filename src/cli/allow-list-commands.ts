@@ -3,9 +3,8 @@
 import type { AllowedDeviceJson, AllowListCountsJson, ImportedJson } from '../operator/fleet-schemas.ts';
 import type { RemovedJson } from '../operator/schemas.ts';
 import { account } from './account-commands.ts';
-import { at } from './client.ts';
+import { at, queryOf } from './client.ts';
 import { command } from './command.ts';
-import { queryOf } from './device-filter.ts';
 import { noted, sentences, sheet, table } from './page.ts';
 import { file, flag, repeated, text } from './parameters.ts';
 

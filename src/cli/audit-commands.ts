@@ -3,33 +3,14 @@
 import { createPublicKey } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { AuditEntryJson, CheckpointJson } from '../operator/audit-schemas.ts';
-import { formatInstant, parseDuration, parseInstant } from '../time.ts';
 import { account } from './account-commands.ts';
 import { type Verification, verifyExport } from './audit-verify.ts';
-import { at } from './client.ts';
-import { command, type Parameter } from './command.ts';
+import { at, queryOf } from './client.ts';
+import { command } from './command.ts';
 import { Failure, UsageError } from './failure.ts';
-import { withNewFile } from './new-file.ts';
+import { streamToNewFile, withNewFile } from './new-file.ts';
 import { type Page, noted, sentences, table } from './page.ts';
-import { optional, readFile, required, short, text, wholeNumber } from './parameters.ts';
-
-/** An instant that has passed: RFC 3339, or a duration back from now. */
-function past(about: string): Parameter<string, 'once'> {
-  const read = (given: string): string => {
-    const length = parseDuration(given);
-    const instant = length === null ? parseInstant(given) : Date.now() - length;
-    if (instant === null)
-      throw new UsageError(
-        `"${given}" is neither a duration nor an instant`,
-        'such as 12h, 7d or 2031-01-31T12:00:00Z',
-      );
-    return formatInstant(instant);
-  };
-  return { shown: '24h', about, occurs: 'once', read };
-}
-
-/** Octets that are written to a file at a time. */
-const pieceSize = 4 * 1024 * 1024;
+import { optional, past, readFile, required, short, text, wholeNumber } from './parameters.ts';
 
 const who = ({ by }: AuditEntryJson): string => `${by.kind} ${by.name}`;
 const what = ({ object }: AuditEntryJson): string => `${object.kind} ${object.name ?? object.id}`;
@@ -92,9 +73,9 @@ export const auditCommands = [
       object: text('NAME', 'what it was done to, by its name or ID'),
       certificate: text('FILE', 'the certificate (PEM or DER) that it is about: who had it made, when, on which key'),
       result: text('CODE', 'done, or the code of the problem for which it was refused'),
-      since: past('not before this instant, or no longer ago'),
-      until: past('before this instant, or longer ago'),
-      limit: wholeNumber('N', 'how many at the most: 100 unless given', 1, 1_000_000),
+      since: past('24h', 'not before this instant, or no longer ago'),
+      until: past('24h', 'before this instant, or longer ago'),
+      limit: wholeNumber('N', 'how many at the most; 100 unless given', 1, 1_000_000),
     },
     check: (given) => {
       if (given.object !== undefined && given.certificate !== undefined)
@@ -103,12 +84,9 @@ export const auditCommands = [
     call: async ({ account: name, limit = 100, certificate, ...given }, { api }) => {
       const object = certificate === undefined ? given.object : await tbsOf(certificate);
       const { action, result, since, until, by: actor } = given;
-      const filters = { actor, action, object, result, since, until, limit: String(Math.min(limit, 1_000)) };
-      const query = new URLSearchParams(
-        Object.entries(filters).filter((each): each is [string, string] => each[1] !== undefined),
-      );
+      const query = queryOf({ actor, action, object, result, since, until, limit: Math.min(limit, 1_000) });
       const path = name === undefined ? '/audit' : at`/accounts/${name}/audit`;
-      return (await api.list<AuditEntryJson>(`${path}?${query.toString()}`, limit)).slice(0, limit);
+      return (await api.list<AuditEntryJson>(path + query, limit)).slice(0, limit);
     },
     print: (entries) =>
       table(entries, 'There is no such entry.', {
@@ -129,22 +107,13 @@ export const auditCommands = [
     call: async ({ output }, { api }) => {
       const path = resolve(output);
       let lines = 0;
-      await withNewFile(path, async (write) => {
-        let held: Buffer[] = [];
-        let size = 0;
-        const flush = () => {
-          write(Buffer.concat(held));
-          held = [];
-          size = 0;
-        };
-        for await (const piece of await api.stream('/audit/export', 'application/jsonl')) {
-          held.push(piece);
-          size += piece.length;
+      await streamToNewFile(
+        path,
+        () => api.stream('/audit/export', 'application/jsonl'),
+        (piece) => {
           for (const octet of piece) if (octet === 10) lines += 1;
-          if (size >= pieceSize) flush();
-        }
-        flush();
-      });
+        },
+      );
       return { file: path, entries: Math.max(0, lines - 1) };
     },
     print: ({ file, entries }) => sentences(`${file} is written; it holds ${entries} entries.`),

@@ -36,6 +36,18 @@ function segment(value: string | number): string {
   return encodeURIComponent(String(value).toWellFormed()).replaceAll('.', '%2E');
 }
 
+/** A query with these members, after its question mark; empty for none. */
+export function queryOf(
+  members: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>,
+): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(members)) {
+    if (value === undefined) continue;
+    for (const each of Array.isArray(value) ? value : [value]) query.append(name, String(each).toWellFormed());
+  }
+  return query.size === 0 ? '' : `?${query.toString()}`;
+}
+
 /** The client of the server that runs on a data directory (absolute path), over its socket. */
 export function openClient(dataDir: string): Client {
   return clientOf({ kind: 'socket', dataDir });

@@ -3,9 +3,8 @@
 import type { ListedCertificateJson } from '../operator/fleet-schemas.ts';
 import type { CertificateJson, DeviceDetailsJson, DeviceJson } from '../operator/schemas.ts';
 import { account } from './account-commands.ts';
-import { at } from './client.ts';
+import { at, queryOf } from './client.ts';
 import { command } from './command.ts';
-import { queryOf } from './device-filter.ts';
 import { UsageError } from './failure.ts';
 import { type Page, pages, sentences, sheet, table } from './page.ts';
 import { choice, instant, optional, repeated, text } from './parameters.ts';

@@ -1,23 +1,6 @@
 // Which devices of an account are meant on a command line: the options of lists, counts, exports and bulk changes.
 
-import { formatInstant, parseDuration, parseInstant } from '../time.ts';
-import type { Parameter } from './command.ts';
-import { UsageError } from './failure.ts';
-import { choice, flag, instant, repeated, text } from './parameters.ts';
-
-/** An instant as the API takes it: RFC 3339, or a duration before now. */
-export function past(shown: string, about: string): Parameter<string, 'once'> {
-  const read = (given: string): string => {
-    const length = parseDuration(given);
-    const at = length === null ? parseInstant(given) : Math.max(Date.now() - length, 0);
-    if (at !== null) return formatInstant(at);
-    throw new UsageError(
-      `"${given}" is neither a duration nor an instant`,
-      'durations are like 12h, 90d or 10y, instants like 2031-01-31T12:00:00Z',
-    );
-  };
-  return { shown, about, occurs: 'once', read };
-}
+import { choice, flag, instant, past, repeated, text } from './parameters.ts';
 
 const deviceStates = ['pending', 'active', 'suspended', 'revoked'] as const;
 
@@ -85,16 +68,4 @@ export function filterOf(given: GivenFilter): Filter {
   return Object.fromEntries(
     Object.entries(members).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );
-}
-
-/** A query with these members, after its question mark; empty for none. */
-export function queryOf(
-  members: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>,
-): string {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(members)) {
-    if (value === undefined) continue;
-    for (const each of Array.isArray(value) ? value : [value]) query.append(name, String(each).toWellFormed());
-  }
-  return query.size === 0 ? '' : `?${query.toString()}`;
 }

@@ -2,7 +2,7 @@
 
 import type { EventJson } from '../operator/event-schemas.ts';
 import { account } from './account-commands.ts';
-import { at } from './client.ts';
+import { at, queryOf } from './client.ts';
 import { command, pointers } from './command.ts';
 import { Failure } from './failure.ts';
 import { type Page, sentences, table } from './page.ts';
@@ -23,12 +23,7 @@ const eventTable = (events: readonly EventJson[]): Page =>
     id: (row) => row.id,
   });
 
-function queryOf(types: readonly string[], given: Readonly<Record<string, string | number | undefined>>): string {
-  const query = new URLSearchParams();
-  if (types.length > 0) query.set('types', types.join(','));
-  for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, String(value));
-  return query.size === 0 ? '' : `?${query.toString()}`;
-}
+const typesOf = (types: readonly string[]): string | undefined => types.join(',') || undefined;
 
 export const eventCommands = [
   command({
@@ -41,7 +36,7 @@ export const eventCommands = [
       after: text('ID', 'what came after this event instead, in its order'),
     },
     call: ({ account: name, type: types, limit, after }, { api }) =>
-      api.get<EventJson[]>(pathOf(name) + queryOf(types, { limit, after })),
+      api.get<EventJson[]>(pathOf(name) + queryOf({ types: typesOf(types), limit, after })),
     print: eventTable,
   }),
   command({
@@ -52,7 +47,8 @@ export const eventCommands = [
     common: pointers,
     call: async ({ account: name, type: types, after }, { api, terminal }) => {
       let read = '';
-      for await (const piece of await api.stream(pathOf(name) + queryOf(types, { after }), streamType)) {
+      const path = pathOf(name) + queryOf({ types: typesOf(types), after });
+      for await (const piece of await api.stream(path, streamType)) {
         read += piece.toString('latin1');
         const blocks = read.split('\n\n');
         read = blocks.pop() ?? '';

@@ -4,17 +4,15 @@ import { resolve } from 'node:path';
 import type { BulkDoneJson, DeviceCountsJson, EcusJson } from '../operator/fleet-schemas.ts';
 import type { DeviceJson } from '../operator/schemas.ts';
 import { account } from './account-commands.ts';
-import { at } from './client.ts';
+import { at, queryOf } from './client.ts';
 import { command, pointers } from './command.ts';
-import { type Filter, filterOf, filterOptions, queryOf } from './device-filter.ts';
+import { type Filter, filterOf, filterOptions } from './device-filter.ts';
 import { UsageError } from './failure.ts';
-import { withNewFile } from './new-file.ts';
+import { streamToNewFile } from './new-file.ts';
 import { pages, sentences, sheet, table } from './page.ts';
 import { choice, flag, repeated, short, text, wholeNumber } from './parameters.ts';
 
 const device = text('DEVICE', 'the exact device ID, or "uuid:" and the device UUID');
-/** Octets of an export that go to the disk at once. */
-const octetsAtOnce = 8 * 1024 * 1024;
 
 /** What is done to all that fit, and what is asked before. */
 const bulkCommand = (
@@ -50,7 +48,7 @@ export const fleetCommands = [
       ...filterOptions,
       sort: choice(['device_id', 'first_seen', 'last_seen', 'certificate_not_after'], 'by what they are sorted'),
       descending: flag('the other way round'),
-      limit: wholeNumber('N', 'so many at most', 1),
+      limit: wholeNumber('N', 'how many at the most', 1),
     },
     call: async (given, { api }) => {
       const { limit } = given;
@@ -132,19 +130,7 @@ export const fleetCommands = [
         return null;
       }
       const path = resolve(given.output);
-      await withNewFile(path, async (write) => {
-        let waiting: Buffer[] = [];
-        let octets = 0;
-        for await (const piece of await stream()) {
-          waiting.push(piece);
-          octets += piece.length;
-          if (octets < octetsAtOnce) continue;
-          write(Buffer.concat(waiting));
-          waiting = [];
-          octets = 0;
-        }
-        write(Buffer.concat(waiting));
-      });
+      await streamToNewFile(path, stream);
       return path;
     },
     print: (path) => (path === null ? { out: '' } : sentences(`${path} is written.`)),

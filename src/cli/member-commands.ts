@@ -4,7 +4,8 @@ import type { InvitedMemberJson, MemberJson } from '../operator/member-schemas.t
 import { account } from './account-commands.ts';
 import { at } from './client.ts';
 import { command } from './command.ts';
-import { noted, sentences, table } from './page.ts';
+import { invited } from './operator-commands.ts';
+import { sentences, table } from './page.ts';
 import { choice, text } from './parameters.ts';
 
 const name = text('NAME', 'what the operator signs in by, or an ID');
@@ -40,14 +41,12 @@ export const memberCommands = [
     arguments: { name: text('NAME', 'to sign in by: an e-mail address, or a word'), account, role },
     call: (given, { api }) =>
       api.post<InvitedMemberJson>(at`/accounts/${given.account}/operators`, { name: given.name, role: given.role }),
-    print: ({ invitation, ...member }, given) => {
-      const done = sentences(`${member.name} is ${member.role} of ${given.account}.`);
-      if (invitation === null) return done;
-      const note =
-        `Give ${member.name} this link, by a way that nobody else reads. It makes the password, once, until ` +
-        `${invitation.expires_at}:\n  ${invitation.url}`;
-      return noted(done, note);
-    },
+    print: (member, given) =>
+      invited(
+        sentences(`${member.name} is ${member.role} of ${given.account}.`),
+        member.name,
+        member.invitation,
+      ),
   }),
   command({
     words: 'operator withdraw',

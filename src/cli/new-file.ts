@@ -33,6 +33,31 @@ export async function withNewFile<Made>(
   }
 }
 
+/** Octets that go to the disk at once, which is waited for each time. */
+const octetsAtOnce = 8 * 1024 * 1024;
+
+/** Writes what a stream gives into a new file, as `withNewFile` does; `hear` is told of each piece. Throws Failure. */
+export async function streamToNewFile(
+  path: string,
+  open: () => Promise<AsyncIterable<Buffer>>,
+  hear: (piece: Buffer) => void = () => {},
+): Promise<void> {
+  await withNewFile(path, async (write) => {
+    let waiting: Buffer[] = [];
+    let octets = 0;
+    for await (const piece of await open()) {
+      hear(piece);
+      waiting.push(piece);
+      octets += piece.length;
+      if (octets < octetsAtOnce) continue;
+      write(Buffer.concat(waiting));
+      waiting = [];
+      octets = 0;
+    }
+    write(Buffer.concat(waiting));
+  });
+}
+
 function syncDirectory(path: string): void {
   const directory = openSync(path, 'r');
   try {

@@ -1,6 +1,6 @@
 // `operator …`: who may sign in to the operators' API.
 
-import type { EndedJson, InvitedOperatorJson, OperatorJson } from '../operator/login-schemas.ts';
+import type { EndedJson, InvitationJson, InvitedOperatorJson, OperatorJson } from '../operator/login-schemas.ts';
 import { at } from './client.ts';
 import { command } from './command.ts';
 import { newPassword } from './passphrase.ts';
@@ -26,14 +26,17 @@ const operatorPage = (row: OperatorJson): Page =>
     'last sign-in': row.last_sign_in_at,
   });
 
-const invitedPage = (row: InvitedOperatorJson): Page =>
-  row.invitation === null
-    ? operatorPage(row)
+/** The page with what is to be done with an invitation beside it, where there is one. */
+export const invited = (page: Page, name: string, invitation: InvitationJson | null): Page =>
+  invitation === null
+    ? page
     : noted(
-        operatorPage(row),
-        `Give ${row.name} this link, by a way that nobody else reads. It makes the password, once, until ${row.invitation.expires_at}:\n` +
-          `  ${row.invitation.url}`,
+        page,
+        `Give ${name} this link, by a way that nobody else reads. It makes the password, once, until ` +
+          `${invitation.expires_at}:\n  ${invitation.url}`,
       );
+
+const invitedPage = (row: InvitedOperatorJson): Page => invited(operatorPage(row), row.name, row.invitation);
 
 export const operatorCommands = [
   command({

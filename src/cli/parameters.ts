@@ -58,11 +58,21 @@ export function instant(shown: string, about: string): Parameter<string, 'once'>
   return { shown, about, occurs: 'once', read };
 }
 
+/** An instant that has passed, as the API takes it: RFC 3339, or a duration before now. */
+export function past(shown: string, about: string): Parameter<string, 'once'> {
+  const read = (given: string): string => {
+    const length = parseDuration(given);
+    const at = length === null ? parseInstant(given) : Math.max(Date.now() - length, 0);
+    if (at !== null) return formatInstant(at);
+    throw new UsageError(`${quoted(given)} is neither a duration nor an instant`, instantsAndDurations);
+  };
+  return { shown, about, occurs: 'once', read };
+}
+
+const instantsAndDurations = 'durations are like 12h, 90d or 10y, instants like 2031-01-31T12:00:00Z';
+
 function notInTime(given: string): UsageError {
-  return new UsageError(
-    `${quoted(given)} is neither a duration nor an instant to come`,
-    'durations are like 12h, 90d or 10y, instants like 2031-01-31T12:00:00Z',
-  );
+  return new UsageError(`${quoted(given)} is neither a duration nor an instant to come`, instantsAndDurations);
 }
 
 /** A file's content, read here: the server opens no path that a client names. */

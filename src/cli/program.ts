@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { Problem } from '../problem.ts';
 import { clientOf } from './client.ts';
-import { type Command, isWeighed, type Session } from './command.ts';
+import { isWeighed, type Session } from './command.ts';
 import { commands } from './commands.ts';
 import { completions } from './completion.ts';
 import { Failure, UsageError } from './failure.ts';
@@ -13,7 +13,7 @@ import { parse } from './parse.ts';
 import { dataDirOf, placeOf } from './place.ts';
 import { printable, printableJson, printableLines } from './printable.ts';
 import type { Terminal } from './terminal.ts';
-import { impactPage, weigh } from './weighing.ts';
+import { askToGoAhead, impactPage, weigh } from './weighing.ts';
 
 const done = 0;
 const failed = 1;
@@ -53,7 +53,10 @@ async function runCommand(argv: readonly string[], env: NodeJS.ProcessEnv, termi
     return done;
   }
   const { command, given } = parsed;
-  if (command.weigh === null && !parsed.yes) await confirm(command, given, terminal);
+  const { confirm } = command;
+  if (command.weigh === null && confirm && !parsed.yes) {
+    await askToGoAhead(terminal, printable(confirm.question(given)), confirm.erases);
+  }
   const { pointers } = parsed;
   const place = () => placeOf(pointers, env);
   const session: Session = {
@@ -80,16 +83,6 @@ async function runCommand(argv: readonly string[], env: NodeJS.ProcessEnv, termi
     if (page.note) terminal.err(`${printableLines(page.note)}\n`);
   }
   return exitCode;
-}
-
-/** Asks before something destructive. Throws Failure where the answer is no, or nobody is there to give one. */
-async function confirm({ confirm: asked }: Command, given: Record<string, unknown>, terminal: Terminal): Promise<void> {
-  if (!asked) return;
-  const answer = await terminal.ask(printable(asked.question(given)));
-  if (answer === false) throw new Failure('not confirmed: nothing was done');
-  if (answer === null && asked.erases) {
-    throw new Failure('this needs to be confirmed, and there is no terminal to ask', 'give --yes to go ahead');
-  }
 }
 
 function version(): string {

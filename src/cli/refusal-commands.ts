@@ -2,12 +2,11 @@
 
 import type { ExplanationJson, RefusalJson } from '../operator/schemas.ts';
 import { account } from './account-commands.ts';
-import { at } from './client.ts';
+import { at, queryOf } from './client.ts';
 import { command } from './command.ts';
-import { past, queryOf } from './device-filter.ts';
 import { UsageError } from './failure.ts';
 import { type Page, pages, sentences, sheet } from './page.ts';
-import { flag, optional, readFile, repeated, text, wholeNumber } from './parameters.ts';
+import { flag, optional, past, readFile, repeated, text, wholeNumber } from './parameters.ts';
 
 const notAdmitted = 1;
 
@@ -38,7 +37,7 @@ export const refusalCommands = [
       address: text('IP', 'those from this address'),
       since: past('7d', 'those whose last time was then or later'),
       until: past('1d', 'those whose last time was before'),
-      limit: wholeNumber('N', 'so many at most', 1),
+      limit: wholeNumber('N', 'how many at the most', 1),
     },
     check: (given) => {
       if (given.unassigned === (given.account !== undefined))

@@ -2,7 +2,7 @@
 
 import type { DeliveryJson, MadeWebhookJson, WebhookJson } from '../operator/event-schemas.ts';
 import { account } from './account-commands.ts';
-import { at } from './client.ts';
+import { at, queryOf } from './client.ts';
 import { command } from './command.ts';
 import { UsageError } from './failure.ts';
 import { type Page, pages, sentences, sheet, table } from './page.ts';
@@ -144,9 +144,7 @@ export const webhookCommands = [
     },
     check: checkNamed,
     call: ({ words, state, limit = 100 }, { api }) =>
-      api.get<DeliveryJson[]>(
-        `${oneOf(words)}/deliveries?limit=${limit}${state === undefined ? '' : `&state=${state}`}`,
-      ),
+      api.get<DeliveryJson[]>(`${oneOf(words)}/deliveries${queryOf({ limit, state })}`),
     print: deliveryTable,
   }),
   command({

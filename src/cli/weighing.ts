@@ -62,11 +62,8 @@ async function confirm(
 ): Promise<void> {
   if (impact.confirm === 0 && !asked) return;
   const question = printable(asked?.question(given) ?? `Go ahead with \`${words.join(' ')}\`?`);
-  const answer = await terminal.ask(impact.confirm === 0 ? question : `${impactPage(impact).out}${question}`);
-  if (answer === false) throw new Failure('not confirmed: nothing was done');
-  if (answer === null && asked?.erases) {
-    throw new Failure('this needs to be confirmed, and there is no terminal to ask', 'give --yes to go ahead');
-  }
+  const shown = impact.confirm === 0 ? question : `${impactPage(impact).out}${question}`;
+  const answer = await askToGoAhead(terminal, shown, asked?.erases ?? false);
   if (answer === null && weighed === 'fleet' && impact.confirm > 0) {
     const rules = impact.by_rule.map(({ code, devices }) => `${code} ${devices}`).join(', ');
     const { devices, seen_last_day, refused } = impact;
@@ -74,6 +71,19 @@ async function confirm(
       `${devices} device(s) touched, ${seen_last_day} of them seen in the last day; ${refused} refused from now on: ${rules}.\n`,
     );
   }
+}
+
+/**
+ * Asks before something destructive; null where nobody is there to answer. Throws Failure where the answer is no, or where
+ * there is none to what `erases`.
+ */
+export async function askToGoAhead(terminal: Terminal, question: string, erases: boolean): Promise<true | null> {
+  const answer = await terminal.ask(question);
+  if (answer === false) throw new Failure('not confirmed: nothing was done');
+  if (answer === null && erases) {
+    throw new Failure('this needs to be confirmed, and there is no terminal to ask', 'give --yes to go ahead');
+  }
+  return answer;
 }
 
 /** What a dry run found, for people. */

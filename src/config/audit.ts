@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { type Parse, text } from './value.ts';
 
 /** Where checkpoints go beside the registry and the webhooks. */
 export interface AuditSettings {
@@ -10,13 +11,6 @@ export interface AuditSettings {
   /** The receiver that they are sent to as messages of syslog (RFC 5424); or null. */
   readonly syslog: { readonly transport: 'udp' | 'tcp'; readonly host: string; readonly port: number } | null;
 }
-
-type Parse = (value: unknown) => unknown;
-
-const text: Parse = (value) => {
-  if (typeof value === 'string' && value !== '') return value;
-  throw new Error('is to be a text');
-};
 
 /** `udp://host:514` or `tcp://host:601`; the port may be left out, which is 514 then. */
 const receiver: Parse = (value) => {

@@ -2,6 +2,7 @@
 
 import { parseAllowed } from '../outbound.ts';
 import { parseDuration } from '../time.ts';
+import { type Parse, wholeNumber } from './value.ts';
 
 /** How long events are kept and how many may follow them at once. */
 export interface EventSettings {
@@ -18,8 +19,6 @@ export interface OutboundSettings {
   readonly allow: readonly string[];
 }
 
-type Parse = (value: unknown) => unknown;
-
 const day = 24 * 60 * 60 * 1000;
 /** Shorter, and a webhook that is away for a day would miss some. */
 const shortestKept = 2 * day;
@@ -31,11 +30,7 @@ const kept: Parse = (value) => {
   throw new Error('is to be a time from "2d" to "1y"');
 };
 
-const streams: Parse = (value) => {
-  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-  if (Number.isInteger(number) && (number as number) >= 1 && (number as number) <= 1_000_000) return number;
-  throw new Error('is to be a whole number from 1 to 1000000');
-};
+const streams = wholeNumber(1, 1_000_000);
 
 const destinations: Parse = (value) => {
   const all = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [value];

@@ -1,8 +1,8 @@
 // The settings of single sign-on: the identity provider, who this server is there, and what its claims mean here.
 
-import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 import { parseDuration } from '../time.ts';
+import { asciiText as text, isLoopback, type Parse } from './value.ts';
 
 /** What a value of the roles claim gives. */
 export type ToldRole =
@@ -31,13 +31,6 @@ export interface OidcSettings {
   readonly only: boolean;
 }
 
-type Parse = (value: unknown) => unknown;
-
-const text: Parse = (value) => {
-  if (typeof value === 'string' && /^[\x20-\x7E]+$/.test(value)) return value;
-  throw new Error('is to be a text in ASCII');
-};
-
 const issuer: Parse = (value) => {
   const url = typeof value === 'string' ? URL.parse(value) : null;
   if (!url || !['https:', 'http:'].includes(url.protocol) || url.search || url.hash || url.username + url.password) {
@@ -46,10 +39,6 @@ const issuer: Parse = (value) => {
   if (url.protocol === 'https:' || isLoopback(url.hostname)) return value;
   throw new Error('is to begin with https://: without TLS only a provider on this machine itself (127.0.0.1) is used');
 };
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
-}
 
 const scopes: Parse = (value) => {
   const words = String(text(value)).split(' ').filter(Boolean);

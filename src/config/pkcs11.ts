@@ -1,6 +1,7 @@
 // The settings of the custodian `pkcs11`: the HSM's library, which token of it, and where its PIN is.
 
 import { resolve } from 'node:path';
+import { type Parse, text, wholeNumber } from './value.ts';
 
 /** Which token holds the keys, and how it is opened. Paths are absolute. */
 export interface Pkcs11Settings {
@@ -17,13 +18,6 @@ export interface Pkcs11Settings {
   readonly sessions: number;
 }
 
-type Parse = (value: unknown) => unknown;
-
-const text: Parse = (value) => {
-  if (typeof value === 'string' && value !== '') return value;
-  throw new Error('is to be a text');
-};
-
 /** A token's label has 32 octets, its serial number 16 characters (PKCS #11 v2.40 §3.2), both padded with blanks. */
 const padded =
   (octets: number): Parse =>
@@ -33,12 +27,6 @@ const padded =
     throw new Error(`is to be a text of ${octets} octets at the most`);
   };
 
-const sessions: Parse = (value) => {
-  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-  if (Number.isInteger(number) && (number as number) >= 1 && (number as number) <= 128) return number;
-  throw new Error('is to be a whole number from 1 to 128');
-};
-
 /** Each setting: its key, how it is read, and its default. */
 export const pkcs11Settings = {
   'pkcs11.module': [text, null],
@@ -46,7 +34,7 @@ export const pkcs11Settings = {
   'pkcs11.token_serial': [padded(16), null],
   'pkcs11.pin_file': [text, null],
   'pkcs11.pin_variable': [text, null],
-  'pkcs11.sessions': [sessions, 8],
+  'pkcs11.sessions': [wholeNumber(1, 128), 8],
 } as const satisfies Record<string, readonly [Parse, unknown]>;
 
 /** The key of one of them. */

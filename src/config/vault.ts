@@ -1,7 +1,7 @@
 // The settings of the custodian `vault`: where OpenBao or HashiCorp Vault is, and the one way of logging in there.
 
-import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
+import { asciiText as text, isLoopback, type Parse, wholeNumber } from './value.ts';
 
 /** Where the vault is, how to log in, and what of it is ours. */
 export interface VaultSettings {
@@ -32,14 +32,6 @@ export type VaultLoginSettings =
       readonly mount: string;
     };
 
-type Parse = (value: unknown) => unknown;
-
-const text: Parse = (value) => {
-  // They go into headers and JSON, and nothing that we need has anything else in it.
-  if (typeof value === 'string' && /^[\x20-\x7E]+$/.test(value)) return value;
-  throw new Error('is to be a text in ASCII');
-};
-
 const address: Parse = (value) => {
   const url = typeof value === 'string' ? URL.parse(value) : null;
   const plain = url?.pathname === '/' && url.search === '' && url.hash === '' && url.username + url.password === '';
@@ -49,10 +41,6 @@ const address: Parse = (value) => {
   if (url.protocol === 'https:' || isLoopback(url.hostname)) return url.origin;
   throw new Error('is to begin with https://: without TLS only a vault on this machine itself (127.0.0.1) is used');
 };
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
-}
 
 const mount: Parse = (value) => {
   const path = typeof value === 'string' ? value.replaceAll(/^\/|\/$/g, '') : '';
@@ -64,12 +52,6 @@ const mount: Parse = (value) => {
 const keyPrefix: Parse = (value) => {
   if (typeof value === 'string' && /^(\w[\w.-]{0,62})?$/.test(value)) return value;
   throw new Error('is to be of letters, digits, "_", "-" and ".", 63 at the most');
-};
-
-const connections: Parse = (value) => {
-  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-  if (Number.isInteger(number) && (number as number) >= 1 && (number as number) <= 256) return number;
-  throw new Error('is to be a whole number from 1 to 256');
 };
 
 /** Each setting: its key, how it is read, and its default. */
@@ -88,7 +70,7 @@ export const vaultSettings = {
   'vault.key': [text, null],
   'vault.certificate_role': [text, null],
   'vault.certificate_mount': [mount, 'cert'],
-  'vault.connections': [connections, 16],
+  'vault.connections': [wholeNumber(1, 256), 16],
 } as const satisfies Record<string, readonly [Parse, unknown]>;
 
 /** The key of one of them. */

@@ -8,9 +8,7 @@ import type { KeyRow } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 import { formatInstant } from '../time.ts';
 import { detached, type HeldKeys } from './held-keys.ts';
-
-/** What a key of the server itself is made for: it has no account, and signs no certificate. */
-const theServer = { id: '', kind: 'production' } as const;
+import { serverOwner } from './server-owner.ts';
 
 /** What signing checkpoints takes. */
 export interface CheckpointSigning {
@@ -24,9 +22,9 @@ export interface CheckpointSigning {
  * at a time. Throws CustodyProblem.
  */
 export async function checkpointKey({ registry, keys }: CheckpointSigning): Promise<KeyRow> {
-  const own = await keysOf(registry.read, theServer.id);
+  const own = await keysOf(registry.read, serverOwner.id);
   const key = own.findLast(({ purpose, destroyed_at }) => purpose === 'audit' && destroyed_at === null);
-  return key ?? keys.create({ account: theServer, purpose: 'audit', keyType: 'p256' });
+  return key ?? keys.create({ account: serverOwner, purpose: 'audit', keyType: 'p256' });
 }
 
 /**

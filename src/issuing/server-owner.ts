@@ -1,4 +1,4 @@
-// The server itself as the owner of keys and certificates that are of no account: those of the operators' listener.
+// The server itself as the owner of keys and certificates that are of no account: the operators' listener's, the audit log's.
 
 import type { Account } from '../registry/tables.ts';
 

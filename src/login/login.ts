@@ -60,6 +60,6 @@ export function newSecret(): string {
 }
 
 /** What is kept of such a secret: it has more bits than anybody can try, so that a plain hash is enough. */
-export function sha256Of(secret: string): string {
+export function sha256Of(secret: string | Uint8Array): string {
   return createHash('sha256').update(secret).digest('hex');
 }

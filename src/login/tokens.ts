@@ -1,6 +1,6 @@
 // API tokens: made for an account and a role or for the server, known again by their hash, and noted when they are used.
 
-import { createHash, randomUUIDv7 } from 'node:crypto';
+import { randomUUIDv7 } from 'node:crypto';
 import type { Log } from '../log.ts';
 import { Problem } from '../problem.ts';
 import type { TokenRole, TokenRow } from '../registry/token-tables.ts';
@@ -8,6 +8,7 @@ import { requireToken, tokenBySha256 } from '../registry/tokens.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Secret } from '../secret.ts';
 import { formatInstant } from '../time.ts';
+import { sha256Of } from './login.ts';
 import { isTokenText, newTokenText } from './token-text.ts';
 
 const day = 24 * 60 * 60 * 1000;
@@ -115,5 +116,3 @@ function requireFitEnd(not_after: number, now: number, maker: TokenRow | null): 
     );
   }
 }
-
-const sha256Of = (token: string | Uint8Array): string => createHash('sha256').update(token).digest('hex');

@@ -49,15 +49,8 @@ import { trustSetRoutes } from './trust-set-routes.ts';
 import { upstreamRoutes } from './upstream-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
 
-export interface OperatorOptions {
-  /** Absolute path of the Unix socket, of any length. */
-  readonly socketPath: string;
-  /** The IP address that the TCP port is opened on. */
-  readonly address: string;
-  /** TCP port; 0 for a free one. */
-  readonly port: number;
-  /** The certificate of the TCP port, and its hosts. */
-  readonly listener: ListenerOptions;
+/** What the routes work with, whichever listener a call comes by. */
+interface ApiParts {
   readonly provisioning: Provisioning;
   readonly custody: Custody;
   readonly audit: Audit;
@@ -73,6 +66,17 @@ export interface OperatorOptions {
   readonly sso: SingleSignOn | null;
   /** Where operators reach the server, such as `https://fleet.example`; known once it listens. */
   readonly url: () => string;
+}
+
+export interface OperatorOptions extends ApiParts {
+  /** Absolute path of the Unix socket, of any length. */
+  readonly socketPath: string;
+  /** The IP address that the TCP port is opened on. */
+  readonly address: string;
+  /** TCP port; 0 for a free one. */
+  readonly port: number;
+  /** The certificate of the TCP port, and its hosts. */
+  readonly listener: ListenerOptions;
   /** Who calls over TCP; whoever opens the socket is its administrator. */
   readonly authenticate: Authenticate;
 }
@@ -91,43 +95,14 @@ export async function startOperator({
   address,
   port,
   listener,
-  provisioning,
-  custody,
-  audit,
-  log,
-  ready,
-  metrics,
-  metricsOpen,
-  tokens,
-  events,
-  webhooks,
-  login,
-  sso,
-  url,
   authenticate,
+  ...parts
 }: OperatorOptions): Promise<Operator> {
   await using opened = new AsyncDisposableStack();
-  const refused = opened.use(new RefusedAttempts(provisioning.registry, log));
+  const refused = opened.use(new RefusedAttempts(parts.provisioning.registry, parts.log));
   const underWay = { calls: new Set<string>(), changes: new Map<string, Promise<void>>() };
-  const shared = {
-    audit,
-    refused,
-    underWay,
-    log,
-    ready,
-    metrics,
-    metricsOpen,
-    tokens,
-    events,
-    webhooks,
-    login,
-    sso,
-    url,
-  };
-  const remote = opened.adopt(
-    await openApi(provisioning, custody, { ...shared, authenticate, listener }),
-    closeHttpServer,
-  );
+  const shared = { ...parts, refused, underWay };
+  const remote = opened.adopt(await openApi({ ...shared, authenticate, listener }), closeHttpServer);
   await remote.listen({ host: address, port }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') throw error;
     throw new Problem(
@@ -138,15 +113,11 @@ export async function startOperator({
   });
   // A program of its own, so that nothing that comes over TCP can ever be taken for the socket's.
   const local = opened.adopt(
-    await openApi(provisioning, custody, {
-      ...shared,
-      authenticate: async () => socketPrincipal,
-      listener: null,
-    }),
+    await openApi({ ...shared, authenticate: async () => socketPrincipal, listener: null }),
     closeHttpServer,
   );
   opened.use(await listenOnSocket(local, socketPath));
-  metrics.operatorConnections.from(async () => [
+  parts.metrics.operatorConnections.from(async () => [
     [{ listener: 'tcp' }, await connectionsOf(remote)],
     [{ listener: 'socket' }, await connectionsOf(local)],
   ]);
@@ -161,58 +132,27 @@ function connectionsOf({ server }: FastifyInstance): Promise<number> {
   return new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0)));
 }
 
-interface ApiOptions {
-  readonly audit: Audit;
+interface ApiOptions extends ApiParts {
   readonly refused: RefusedAttempts;
   /** What both listeners are at: one thing may be called for by either. */
   readonly underWay: { readonly calls: Set<string>; readonly changes: ChangesUnderWay };
-  readonly log: Log;
-  readonly ready: () => Promise<Readiness>;
-  readonly metrics: Metrics;
-  readonly metricsOpen: MetricsOpen;
-  readonly tokens: Tokens;
-  readonly events: Events;
-  readonly webhooks: Webhooks;
-  readonly login: Login;
-  /** Null where no identity provider is configured. */
-  readonly sso: SingleSignOn | null;
-  readonly url: () => string;
   readonly authenticate: Authenticate;
   /** Null for the socket. */
   readonly listener: ListenerOptions | null;
 }
 
 /** Everything that may be asked, each by its rule; `authenticate` says who asks. */
-async function openApi(
-  provisioning: Provisioning,
-  custody: Custody,
-  {
-    audit,
-    refused,
-    underWay,
-    log,
-    ready,
-    metrics,
-    metricsOpen,
-    tokens,
-    events,
-    webhooks,
-    login,
-    sso,
-    url,
-    authenticate,
-    listener,
-  }: ApiOptions,
-): Promise<FastifyInstance> {
-  const app = await openHttpServer(log, metrics, listener);
+async function openApi(options: ApiOptions): Promise<FastifyInstance> {
+  const { provisioning, login, metrics, url, refused, underWay, authenticate } = options;
+  const app = await openHttpServer(options.log, metrics, options.listener);
   await app.register(cookies);
   requireRules(app);
-  guard(app, provisioning.registry, { authenticate, metricsOpen });
+  guard(app, provisioning.registry, options);
   refused.watch(app);
   boundInput(app);
   takeIdempotencyKeys(app, provisioning.registry, underWay.calls);
   honourPreconditions(app, underWay.changes);
-  healthRoutes(app, ready);
+  healthRoutes(app, options.ready);
   metricsRoutes(app, metrics);
   linkPages(app.withTypeProvider<TypeBoxTypeProvider>());
   void app.register(
@@ -228,17 +168,17 @@ async function openApi(
       allowListRoutes(api, provisioning);
       refusalRoutes(api, provisioning);
       upstreamRoutes(api, provisioning);
-      custodyRoutes(api, custody);
+      custodyRoutes(api, options.custody);
       keyRoutes(api, provisioning);
-      auditRoutes(api, provisioning, audit);
-      tokenRoutes(api, provisioning, tokens);
-      eventRoutes(api, provisioning, events, (request) => mayStill(request, provisioning.registry, authenticate));
-      webhookRoutes(api, webhooks);
+      auditRoutes(api, provisioning, options.audit);
+      tokenRoutes(api, provisioning, options.tokens);
+      eventRoutes(api, provisioning, options.events, (request) => mayStill(request, provisioning.registry, authenticate));
+      webhookRoutes(api, options.webhooks);
       sessionRoutes(api, login);
       ownLoginRoutes(api, login);
       operatorRoutes(api, login, url);
       memberRoutes(api, login, url);
-      singleSignOnRoutes(api, login, sso);
+      singleSignOnRoutes(api, login, options.sso);
     },
     { prefix: '/api/v1' },
   );

@@ -22,8 +22,9 @@ import {
   VerdictSchema,
   type VerdictJson,
 } from './audit-schemas.ts';
-import { readInstant } from './inputs.ts';
+import { readQueryInstant } from './inputs.ts';
 import { namedAccount } from './named.ts';
+import { linkCursor } from './paging.ts';
 import { readers, rule } from './rule.ts';
 import { AccountPath } from './schemas.ts';
 import type { Api } from './typed-api.ts';
@@ -80,7 +81,7 @@ export function auditRoutes(api: Api, { registry, clock }: Provisioning, audit: 
       const { limit = standardLimit, cursor } = request.query;
       const before = cursor === undefined ? {} : { before: Number(cursor) };
       const rows = await auditCheckpoints(registry.read, { limit, ...before });
-      if (rows.length === limit) linkTo(request, reply, rows.at(-1)!.number);
+      if (rows.length === limit) linkCursor(request, reply, String(rows.at(-1)!.number));
       const log = await auditLogId(registry.read);
       const [last] = rows;
       return {
@@ -134,12 +135,12 @@ export function auditRoutes(api: Api, { registry, clock }: Provisioning, audit: 
       ...(action !== undefined && { action }),
       ...(object !== undefined && { object }),
       ...(result !== undefined && { result }),
-      ...(since !== undefined && { since: readInstant('since', since) }),
-      ...(until !== undefined && { until: readInstant('until', until) }),
+      ...(since !== undefined && { since: readQueryInstant('since', since) }),
+      ...(until !== undefined && { until: readQueryInstant('until', until) }),
     };
     const before = cursor === undefined ? {} : { before: Number(cursor) };
     const { entries, next } = await listAuditEntries(registry.read, filter, { limit, ...before });
-    if (next !== null) linkTo(request, reply, next);
+    if (next !== null) linkCursor(request, reply, String(next));
     return entries.map(entryJson);
   }
 }
@@ -168,14 +169,6 @@ async function* exportLines(db: Db): AsyncGenerator<string> {
       .map(({ number, hash, previous_hash, body }) => `${JSON.stringify({ number, hash, previous_hash, body })}\n`)
       .join('');
   }
-}
-
-/** Names the next page in the `Link` header (RFC 8288), with the same query but for the cursor. */
-function linkTo(request: FastifyRequest, reply: FastifyReply, cursor: number): void {
-  const [path, query] = request.url.split('?', 2);
-  const next = new URLSearchParams(query);
-  next.set('cursor', String(cursor));
-  reply.header('link', `<${path}?${next.toString()}>; rel="next"`);
 }
 
 function pemOf(spki: Uint8Array): string {

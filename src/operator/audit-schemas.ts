@@ -82,5 +82,4 @@ export const VerdictSchema = Type.Object({
 
 export type AuditEntryJson = Static<typeof AuditEntrySchema>;
 export type CheckpointJson = Static<typeof CheckpointSchema>;
-export type CheckpointsJson = Static<typeof CheckpointsSchema>;
 export type VerdictJson = Static<typeof VerdictSchema>;

@@ -84,16 +84,14 @@ export function eventRoutes(
           })
         : await eventsAfter(registry.read, account_id, { after: place(after), upTo, limit });
     const last = events.at(-1);
-    if (last && events.length === limit) linkNextTo(cursors.write(account_id, last.id));
+    if (last && events.length === limit) {
+      linkCursor(request, reply, cursors.write(account_id, last.id), after === undefined ? 'cursor' : 'after');
+    }
     const wished = types === null ? events : events.filter(({ type }) => types.has(type));
     return wished.map((event) => eventJson(cursors, account_id, event));
 
     function place(text: string): number {
       return readPlace(cursors, account_id, text);
-    }
-    function linkNextTo(next: string): void {
-      if (after === undefined) linkCursor(request, reply, next);
-      else linkAfter(request, reply, next);
     }
   }
 
@@ -163,11 +161,4 @@ function typesOf(given: string | undefined): ReadonlySet<EventType> | null {
     'invalid_request',
     `types in the query is to hold types of events: ${JSON.stringify(unknown)} is none.`,
   );
-}
-
-function linkAfter(request: FastifyRequest, reply: FastifyReply, after: string): void {
-  const [path, query] = request.url.split('?', 2);
-  const next = new URLSearchParams(query);
-  next.set('after', after);
-  reply.header('link', `<${path}?${next.toString()}>; rel="next"`);
 }

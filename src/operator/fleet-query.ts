@@ -5,8 +5,8 @@ import type { Provisioning } from '../provisioning/provisioning.ts';
 import type { DeviceFilter, Span } from '../registry/fleet-filter.ts';
 import { requireProvisioningKey } from '../registry/provisioning-keys.ts';
 import type { Account } from '../registry/tables.ts';
-import { parseInstant } from '../time.ts';
 import type { DeviceFilterJson } from './fleet-schemas.ts';
+import { readQueryInstant } from './inputs.ts';
 import { namedFleetRootCa } from './named.ts';
 
 /** Reads a filter. Throws `invalid_request`, and `not_found` for a Fleet Root CA or provisioning key that is none. */
@@ -53,11 +53,4 @@ function spanOf(given: DeviceFilterJson, name: Spans): Span | undefined {
     from: after === undefined ? undefined : readQueryInstant(`${name}_after`, after),
     before: before === undefined ? undefined : readQueryInstant(`${name}_before`, before),
   };
-}
-
-/** An instant in a filter, in milliseconds since 1970. Throws `invalid_request`. */
-export function readQueryInstant(member: string, text: string): number {
-  const instant = parseInstant(text);
-  if (instant !== null) return instant;
-  throw new Problem('invalid_request', `${member} is to be an RFC 3339 instant from 1970 to 9999.`);
 }

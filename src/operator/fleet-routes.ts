@@ -10,7 +10,7 @@ import { fleetActions } from '../registry/fleet-changes.ts';
 import { changeFleet, weighBulkChange } from './bulk-change.ts';
 import { exportDevices, exportTypes } from './device-export.ts';
 import { deviceCountsJson, listedCertificateJson } from './fleet-json.ts';
-import { readDeviceFilter, readQueryInstant } from './fleet-query.ts';
+import { readDeviceFilter } from './fleet-query.ts';
 import {
   BulkChange,
   BulkDoneSchema,
@@ -24,6 +24,7 @@ import {
 } from './fleet-schemas.ts';
 import { destructive, weighed } from './impact.ts';
 import { orImpact } from './impact-schemas.ts';
+import { readQueryInstant } from './inputs.ts';
 import { namedAccount, namedFleetRootCa } from './named.ts';
 import { cursorOf, linkCursor, readCursor, standardLimit } from './paging.ts';
 import { deviceJson } from './representations.ts';

@@ -20,3 +20,10 @@ export function readInstant(member: string, text: string): number {
   }
   return instant;
 }
+
+/** An instant in a query or a filter, in milliseconds since 1970. Throws `invalid_request`. */
+export function readQueryInstant(member: string, text: string): number {
+  const instant = parseInstant(text);
+  if (instant !== null) return instant;
+  throw new Problem('invalid_request', `${member} is to be an RFC 3339 instant from 1970 to 9999.`);
+}

@@ -7,30 +7,27 @@ import { Problem } from '../problem.ts';
 /** Rows of a page where nothing is said. */
 export const standardLimit = 1000;
 
-/** A page's place in a list that is ordered by device ID: so many after this one. */
+/** A page's place in a list that is ordered by one text, such as a name: so many after this one. */
 export interface Place {
   readonly limit: number;
   readonly after?: string;
 }
 
-/** Reads `limit` and `cursor`. A cursor is the device ID that the page before ended with. */
+/** Reads `limit` and `cursor`. A cursor is the text that the page before ended with. */
 export function placeOf({ limit = standardLimit, cursor }: { limit?: number; cursor?: string }): Place {
   return { limit, ...(cursor !== undefined && { after: Buffer.from(cursor, 'base64url').toString('utf8') }) };
 }
 
-/** Names the next page in the `Link` header (RFC 8288) where this one is full, with the same query but for the cursor. */
+/** Names the next page, as `linkCursor` does, where this one is full; `texts` are what the list is ordered by. */
 export function linkNext(
   request: FastifyRequest,
   reply: FastifyReply,
   { limit }: Place,
-  deviceIds: readonly string[],
+  texts: readonly string[],
 ): void {
-  const last = deviceIds.at(-1);
-  if (last === undefined || deviceIds.length < limit) return;
-  const [path, query] = request.url.split('?', 2);
-  const next = new URLSearchParams(query);
-  next.set('cursor', Buffer.from(last).toString('base64url'));
-  reply.header('link', `<${path}?${next.toString()}>; rel="next"`);
+  const last = texts.at(-1);
+  if (last === undefined || texts.length < limit) return;
+  linkCursor(request, reply, Buffer.from(last).toString('base64url'));
 }
 
 /**
@@ -78,10 +75,15 @@ function listMark(list: unknown): string {
   return createHash('sha256').update(JSON.stringify(list)).digest('base64url').slice(0, 16);
 }
 
-/** Names the next page in the `Link` header (RFC 8288), with the same query but for the cursor. */
-export function linkCursor(request: FastifyRequest, reply: FastifyReply, cursor: string): void {
+/** Names the next page in the `Link` header (RFC 8288), with the same query but for the `member` that says where it begins. */
+export function linkCursor(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  cursor: string,
+  member: 'cursor' | 'after' = 'cursor',
+): void {
   const [path, query] = request.url.split('?', 2);
   const next = new URLSearchParams(query);
-  next.set('cursor', cursor);
+  next.set(member, cursor);
   reply.header('link', `<${path}?${next.toString()}>; rel="next"`);
 }

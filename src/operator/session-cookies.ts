@@ -12,12 +12,12 @@ const known = 365 * 24 * 60 * 60;
  * Whether the browser speaks TLS: to us, or to what stands before us where the configuration says so. Then the cookies
  * have the prefix `__Host-`, which no other host, and nobody over plain HTTP, can set.
  */
-function isSecure({ settings: { publicUrl } }: Login, { protocol, host }: FastifyRequest): boolean {
+function isOverTls({ settings: { publicUrl } }: Login, { protocol, host }: FastifyRequest): boolean {
   return protocol === 'https' || (publicUrl?.protocol === 'https:' && host === publicUrl.host);
 }
 
 function nameOf(login: Login, request: FastifyRequest, which: keyof typeof names): string {
-  return (isSecure(login, request) ? '__Host-' : '') + names[which];
+  return (isOverTls(login, request) ? '__Host-' : '') + names[which];
 }
 
 /** The secret in the session's cookie; null where there is none. */
@@ -37,15 +37,14 @@ export function setCookies(
   reply: FastifyReply,
   { secret, browser }: { secret: string; browser: string },
 ): void {
-  const kind = { path: '/', httpOnly: true, sameSite: 'strict', secure: isSecure(login, request) } as const;
+  const kind = kindOf(login, request, 'strict');
   reply.setCookie(nameOf(login, request, 'session'), secret, kind);
   reply.setCookie(nameOf(login, request, 'browser'), browser, { ...kind, maxAge: known });
 }
 
 /** Takes the session's cookie from the browser. */
 export function clearSessionCookie(login: Login, request: FastifyRequest, reply: FastifyReply): void {
-  const kind = { path: '/', httpOnly: true, sameSite: 'strict', secure: isSecure(login, request) } as const;
-  reply.clearCookie(nameOf(login, request, 'session'), kind);
+  reply.clearCookie(nameOf(login, request, 'session'), kindOf(login, request, 'strict'));
 }
 
 /** What a sign-in by the identity provider was begun with; null where there is none. */
@@ -60,14 +59,14 @@ export function setSignOnCookie(
   reply: FastifyReply,
   { cookie, maxAge }: { cookie: string; maxAge: number },
 ): void {
-  reply.setCookie(nameOf(login, request, 'signOn'), cookie, { ...signOnKind(login, request), maxAge });
+  reply.setCookie(nameOf(login, request, 'signOn'), cookie, { ...kindOf(login, request, 'lax'), maxAge });
 }
 
 /** A sign-in is finished once, whatever came of it. */
 export function clearSignOnCookie(login: Login, request: FastifyRequest, reply: FastifyReply): void {
-  reply.clearCookie(nameOf(login, request, 'signOn'), signOnKind(login, request));
+  reply.clearCookie(nameOf(login, request, 'signOn'), kindOf(login, request, 'lax'));
 }
 
-function signOnKind(login: Login, request: FastifyRequest) {
-  return { path: '/', httpOnly: true, sameSite: 'lax', secure: isSecure(login, request) } as const;
+function kindOf(login: Login, request: FastifyRequest, sameSite: 'strict' | 'lax') {
+  return { path: '/', httpOnly: true, sameSite, secure: isOverTls(login, request) } as const;
 }

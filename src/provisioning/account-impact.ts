@@ -14,14 +14,9 @@ import { loadReadableTrust } from './account-trust.ts';
 import { checkPolicy, type Policy } from './accounts.ts';
 import { impactOfTrust, tallyDevices } from './fleet-impact.ts';
 import { canonicalHost } from './host.ts';
-import { type Impact, noDevices, type OtherFact, sampleSize } from './impact.ts';
+import { type Impact, noDevices, otherFacts } from './impact.ts';
 import type { Provisioning } from './provisioning.ts';
 import { refuse } from './refusal.ts';
-
-const facts = (all: Readonly<Record<string, readonly string[]>>): OtherFact[] =>
-  Object.entries(all)
-    .filter(([, names]) => names.length > 0)
-    .map(([what, names]) => ({ what, count: names.length, sample: names.slice(0, sampleSize) }));
 
 /** Of an account's end. Every one of its devices is forgotten, so that all of them are to be confirmed. */
 export async function impactOfEnd(p: Provisioning, account: Account): Promise<Impact> {
@@ -33,7 +28,7 @@ export async function impactOfEnd(p: Provisioning, account: Account): Promise<Im
     ...impact,
     confirm: impact.devices,
     newcomers: 'The gateway answers nobody under the hosts of this account.',
-    other: facts({
+    other: otherFacts({
       hosts: (await hostsOf(db, account.id)).map(({ host }) => host),
       fleet_root_cas: (await fleetRootCasOf(db, account.id)).map(({ name }) => name),
       provisioning_keys: (await listProvisioningKeys(db, account.id)).map(({ id, description }) => description ?? id),
@@ -97,7 +92,7 @@ export async function impactOfRemovedHost(p: Provisioning, account: Account, hos
   return noDevices({
     newcomers: `The gateway ends connections to ${canonical} in the handshake.`,
     unknown: `Which host a device calls is not recorded: those that call ${canonical} do not get through any more.`,
-    other: facts({ hosts: [canonical] }),
+    other: otherFacts({ hosts: [canonical] }),
   });
 }
 
@@ -106,7 +101,7 @@ export async function impactOfRemovedFile(p: Provisioning, account: Account, ent
   await p.registry.rehearse('removeAccountFile', { account_id: account.id, entry });
   return noDevices({
     newcomers: 'Images that are built with a credentials.zip made from then on do not have it.',
-    other: facts({ files: [entry] }),
+    other: otherFacts({ files: [entry] }),
   });
 }
 
@@ -117,7 +112,7 @@ export async function impactOfRemovedUpstream(p: Provisioning, account: Account,
   return {
     ...impact,
     newcomers: `Calls under ${prefix} are not passed on to ${url}, those of newcomers neither.`,
-    other: facts({ back_ends: [prefix] }),
+    other: otherFacts({ back_ends: [prefix] }),
   };
 }
 
@@ -133,7 +128,7 @@ export async function impactOfUnlisted(p: Provisioning, account: Account, ids: r
       account.admission === 'allow-list'
         ? 'Newcomers with these device IDs are refused with device_id_not_allowed; devices that have joined stay.'
         : 'Nothing at present: the admission policy of the account is not allow-list.',
-    other: facts({ allow_list: there }),
+    other: otherFacts({ allow_list: there }),
   });
 }
 
@@ -157,7 +152,7 @@ export async function impactOfSwitchedGateway(p: Provisioning, account: Account)
       older.devices === 0
         ? null
         : `${older.devices} device(s) were first seen before the standby gateway CA was made: those that have had no credentials.zip since do not trust it, and will refuse the gateway themselves.`,
-    other: facts({ gateway_cas_retired: active ? [active.sha256] : [] }),
+    other: otherFacts({ gateway_cas_retired: active ? [active.sha256] : [] }),
   };
 }
 
@@ -167,6 +162,6 @@ export async function impactOfErasedStandby(p: Provisioning, account: Account): 
   return noDevices({
     newcomers: null,
     unknown: 'Whether the file it was exported to and its passphrase are at hand is not known here.',
-    other: facts({ gateway_ca_keys_erased: standby ? [standby.sha256] : [] }),
+    other: otherFacts({ gateway_ca_keys_erased: standby ? [standby.sha256] : [] }),
   });
 }

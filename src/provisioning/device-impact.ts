@@ -6,7 +6,7 @@ import { requireProvisioningKey } from '../registry/provisioning-keys.ts';
 import type { Account } from '../registry/tables.ts';
 import { loadReadableTrust } from './account-trust.ts';
 import { devicesOfKey, impactOfDevice } from './fleet-impact.ts';
-import { type Impact, noDevices } from './impact.ts';
+import { type Impact, noDevices, otherFacts } from './impact.ts';
 import type { Provisioning } from './provisioning.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
@@ -49,7 +49,7 @@ export async function impactOfMove(
   const lost = device.allowed_root_id;
   if (lost === null || lost === moved.allowed_root_id) return impact;
   const name = trust.roots.get(lost)?.name ?? lost;
-  return { ...impact, other: [{ what: 'moves_no_longer_allowed', count: 1, sample: [name] }] };
+  return { ...impact, other: otherFacts({ moves_no_longer_allowed: [name] }) };
 }
 
 /** Of revoking one certificate. Throws `not_found`. */

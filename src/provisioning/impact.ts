@@ -42,6 +42,13 @@ export interface Impact {
 /** How many names a sample has at most. */
 export const sampleSize = 10;
 
+/** What ends or changes beside devices, by what it is and what it is called; nothing for what there is none of. */
+export function otherFacts(all: Readonly<Record<string, readonly string[]>>): OtherFact[] {
+  return Object.entries(all)
+    .filter(([, names]) => names.length > 0)
+    .map(([what, names]) => ({ what, count: names.length, sample: names.slice(0, sampleSize) }));
+}
+
 /** The impact of what touches no known device, with what is said of it. */
 export function noDevices(said: Partial<Impact> = {}): Impact {
   return {

@@ -4,7 +4,7 @@ import { readDistrusted } from '../issuing/fleet-root-registration.ts';
 import type { Account, FleetRootCa, FleetRootCaState } from '../registry/tables.ts';
 import { type AccountTrust, loadReadableTrust } from './account-trust.ts';
 import { impactOfTrust } from './fleet-impact.ts';
-import type { Impact, OtherFact } from './impact.ts';
+import { type Impact, otherFacts } from './impact.ts';
 import { supposeSet } from './owner-signing.ts';
 import type { Provisioning } from './provisioning.ts';
 import { withDistrusted, withRootState, withSuccessor } from './supposed-trust.ts';
@@ -46,12 +46,9 @@ export async function impactOfSuccessor(
   const touches = ({ fleet_root_ca_id }: { fleet_root_ca_id: string }) => fleet_root_ca_id === from.id;
   const impact = await impactOfTrust(p.registry.read, { before, after, touches }, p.clock());
   const then = `Devices of "${from.name}" that come with a certificate under "${to.name}" are taken as the same devices.`;
-  const other = from.successor_id !== null && from.successor_id !== to.id ? [from.successor_id] : [];
-  return {
-    ...impact,
-    newcomers: then,
-    other: other.map((id) => fact('successors_replaced', [before.roots.get(id)?.name ?? id])),
-  };
+  const replaced = from.successor_id !== null && from.successor_id !== to.id ? [from.successor_id] : [];
+  const names = replaced.map((id) => before.roots.get(id)?.name ?? id);
+  return { ...impact, newcomers: then, other: otherFacts({ successors_replaced: names }) };
 }
 
 /** Of distrusting the key of the one certificate in a file. Throws `certificate_unfit`. */
@@ -80,7 +77,7 @@ export async function impactOfSet(
   return {
     ...impact,
     newcomers: 'Those under what is signed as active are taken; all others are refused.',
-    other: names.length === 0 ? [] : [fact('fleet_root_cas', names)],
+    other: otherFacts({ fleet_root_cas: names }),
   };
 }
 
@@ -93,9 +90,3 @@ function rootsThatDiffer(before: AccountTrust, after: AccountTrust): Set<string>
   const ids = new Set([...before.roots.keys(), ...after.roots.keys()]);
   return new Set([...ids].filter((id) => stateIn(before, id) !== stateIn(after, id)));
 }
-
-const fact = (what: string, names: readonly string[]): OtherFact => ({
-  what,
-  count: names.length,
-  sample: names.slice(0, 10),
-});

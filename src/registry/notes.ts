@@ -17,7 +17,7 @@ export interface AuditNote {
   readonly result?: string;
 }
 
-/** Every type of event, closed; docs/events.md says what each one's `data` holds. */
+/** Every type of event, closed; docs/react-to-an-event.md says what each one's `data` holds. */
 export const eventTypes = [
   'device.added',
   'device.provisioned',

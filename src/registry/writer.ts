@@ -23,9 +23,10 @@ export interface Registry extends AsyncDisposable {
   /** What has been done since the start: writes that were answered, and the commits that it took. */
   readonly counted: { readonly writes: number; readonly commits: number };
   /**
-   * Runs a function of `writes` in the writer thread, as asked for by who acts (acting.ts), together with all that waits there, in one transaction. Resolves
-   * when that is on the disk and every listener of `changes` has been told. Rejects with what the function threw (then
-   * nothing of it is left), or with Problem `unavailable` where the disk failed, the writer died or all is closed.
+   * Runs a function of `writes` in the writer thread, as asked for by who acts (acting.ts), together with all that waits
+   * there, in one transaction. Resolves when that is on the disk and every listener of `changes` has been told. Rejects
+   * with what the function threw (then nothing of it is left), or with Problem `unavailable` where the disk failed, the
+   * writer died or all is closed.
    */
   write<N extends WriteName>(name: N, args: WriteArguments<N>): Promise<WriteResult<N>>;
   /**

@@ -3,9 +3,11 @@
 import { randomUUID } from 'node:crypto';
 import { type CheckpointSigning, checkpointKey, makeCheckpoint } from '../issuing/audit-checkpoint.ts';
 import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 import type { CheckpointTarget } from '../notification/checkpoint-targets.ts';
 import { type SignedCheckpoint, signedCheckpoint } from '../registry/audit-chain.ts';
-import { auditCheckpoints, auditLogId, hasUnchained } from '../registry/audit.ts';
+import { auditCheckpoints, auditHead, auditLogId, hasUnchained } from '../registry/audit.ts';
+import type { Db } from '../registry/database.ts';
 
 /** How often entries are looked for that have no number yet, in milliseconds. */
 const chainInterval = 300;
@@ -161,4 +163,16 @@ export class AuditKeeper implements AsyncDisposable {
     const { message } = error as Error;
     this.#keeping.log.warn({ reason: message }, 'no checkpoint of the audit log could be signed yet');
   }
+}
+
+/** Has the metrics tell how far the log is chained and signed. */
+export function sampleAudit(metrics: Metrics, db: Db): void {
+  metrics.auditUnchained.from(async () => [[{}, (await hasUnchained(db)) ? 1 : 0]]);
+  metrics.auditCheckpoint.from(async () =>
+    (await auditCheckpoints(db, { limit: 1 })).map(({ at }) => [{}, at / 1_000]),
+  );
+  metrics.auditUncovered.from(async () => {
+    const [last] = await auditCheckpoints(db, { limit: 1 });
+    return [[{}, ((await auditHead(db))?.number ?? 0) - (last?.number ?? 0)]];
+  });
 }

@@ -11,7 +11,7 @@ import type { Webhooks } from '../notification/webhooks.ts';
 import { EventCursors } from '../operator/event-cursor.ts';
 import { EventFeed } from '../operator/event-feed.ts';
 import type { Events } from '../operator/event-routes.ts';
-import { createOutbound } from '../outbound.ts';
+import type { Outbound } from '../outbound.ts';
 import type { NewEvent } from '../registry/notes.ts';
 import type { Registry } from '../registry/writer.ts';
 
@@ -24,22 +24,22 @@ export interface Notifications extends AsyncDisposable {
 
 /** Begins to keep events in order, and to deliver them. */
 export async function openNotifications(
-  { events: { kept, streams, streamsEach }, outbound: { allow } }: Config,
+  { events: { kept, streams, streamsEach } }: Config,
   {
     registry,
     seal,
+    outbound,
     clock,
     log,
     metrics,
-  }: { registry: Registry; seal: Seal; clock: () => number; log: Log; metrics?: Metrics },
+  }: { registry: Registry; seal: Seal; outbound: Outbound; clock: () => number; log: Log; metrics: Metrics },
 ): Promise<Notifications> {
   await using opened = new AsyncDisposableStack();
-  const outbound = createOutbound(allow);
   const cursors = await EventCursors.open(registry);
   const keeper = opened.use(new EventKeeper({ registry, clock, kept, log }));
   const deliverer = opened.use(await Deliverer.open({ registry, seal, outbound, clock, log, metrics }));
   const feed = opened.use(new EventFeed({ registry, cursors, log, streams, streamsEach }));
-  metrics?.eventStreams.from(() => [[{}, feed.size]]);
+  metrics.eventStreams.from(() => [[{}, feed.size]]);
   const all = opened.move();
   return {
     events: { feed, cursors },

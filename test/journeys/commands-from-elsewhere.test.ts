@@ -3,17 +3,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import * as otpauth from 'otpauth';
 import { clientOf } from '../../src/cli/client.ts';
 import { contextsFile } from '../../src/cli/contexts.ts';
 import { run } from '../../src/cli/program.ts';
 import { Secret } from '../../src/secret.ts';
+import { goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
 import { temporaryDirectory } from '../support/process.ts';
+import { secretOfUri, totpAt } from '../support/totp.ts';
 
 type TemporaryDirectory = Awaited<ReturnType<typeof temporaryDirectory>>;
-
-const password = 'lantern gravel orbit teapot';
 
 /** Somebody at another machine: a home directory of their own, and no data directory. */
 class Elsewhere implements AsyncDisposable {
@@ -53,8 +52,7 @@ class Elsewhere implements AsyncDisposable {
 }
 
 async function administered(server: Fleetroot): Promise<{ url: string; ca: string }> {
-  server.typed.push(password, password);
-  await server.json('operator', 'create', 'alice', '--administrator');
+  await makeOperator(server, 'alice', '--administrator');
   return { url: `https://localhost:${server.server.operatorPort}`, ca: server.file('operator-ca.crt') };
 }
 
@@ -63,7 +61,7 @@ describe('from another machine', () => {
     await using server = await Fleetroot.start();
     const { url, ca } = await administered(server);
     await using alice = new Elsewhere(await temporaryDirectory());
-    alice.typed.push(password);
+    alice.typed.push(goodPassword);
     const { code, stdout, stderr } = await alice.command('login', '--url', url, '--name', 'alice', '--ca', ca);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^You are signed in at https:\/\/localhost:\d+\/ as alice/);
@@ -75,7 +73,7 @@ describe('from another machine', () => {
     const who = await alice.json('whoami');
     assert.deepEqual([who.kind, who.name, who.administrator], ['operator', 'alice', true]);
     const kept = readFileSync(contextsFile(alice.env), 'utf8');
-    assert.ok(!kept.includes(password));
+    assert.ok(!kept.includes(goodPassword));
 
     assert.equal((await alice.command('logout')).code, 0);
     assert.deepEqual(await alice.json('context', 'list'), []);
@@ -101,15 +99,15 @@ describe('from another machine', () => {
     await using server = await Fleetroot.start();
     const { url, ca } = await administered(server);
     await using alice = new Elsewhere(await temporaryDirectory());
-    alice.typed.push(password);
+    alice.typed.push(goodPassword);
     await alice.json('login', '--url', url, '--name', 'alice', '--ca', ca);
     const cookie = JSON.parse(readFileSync(contextsFile(alice.env), 'utf8')).all[new URL(url).host].login.cookie;
     const api = clientOf({ kind: 'remote', url: new URL(url), ca: readFileSync(ca, 'utf8'), login: { cookie } });
-    const { uri } = await api.post<{ uri: string }>('/session/totp', { password });
-    const totp = otpauth.URI.parse(uri) as otpauth.TOTP;
-    await api.post('/session/totp/confirm', { code: totp.generate() });
+    const { uri } = await api.post<{ uri: string }>('/session/totp', { password: goodPassword });
+    const secret = secretOfUri(uri);
+    await api.post('/session/totp/confirm', { code: totpAt(secret, Date.now()) });
     // A code is never taken twice: the next one is that of the step after.
-    alice.typed.push(password, totp.generate({ timestamp: Date.now() + 30_000 }));
+    alice.typed.push(goodPassword, totpAt(secret, Date.now() + 30_000));
     const { code, stderr } = await alice.command('login', '--url', url, '--name', 'alice', '--ca', ca);
     assert.equal(code, 0, stderr);
     assert.deepEqual(alice.typed, []);
@@ -144,7 +142,7 @@ describe('from another machine', () => {
     await using other = await Fleetroot.start();
     await using alice = new Elsewhere(await temporaryDirectory());
     for (const more of [[], ['--ca', other.file('operator-ca.crt')]]) {
-      alice.typed.splice(0, alice.typed.length, password);
+      alice.typed.splice(0, alice.typed.length, goodPassword);
       const { code, stderr } = await alice.command('login', '--url', url, '--name', 'alice', ...more);
       assert.equal(code, 1);
       assert.match(

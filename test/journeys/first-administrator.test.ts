@@ -5,13 +5,14 @@ import { describe, test } from 'node:test';
 import { CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
 import { temporaryDirectory } from '../support/process.ts';
+import { needs } from '../support/require.ts';
 import { ServeProcess } from '../support/serve.ts';
 import { eventually } from '../support/eventually.ts';
 
 const minute = 60_000;
 const secretOf = (server: Fleetroot): string => server.server.firstAdministratorUrl!.split('#')[1]!;
 
-describe('the first administrator', { timeout: 120_000 }, () => {
+describe('the first administrator', { skip: needs('curl'), timeout: 120_000 }, () => {
   test('is made by the link that the first start shows, and then signs in', async () => {
     await using server = await Fleetroot.start();
     const url = new URL(server.server.firstAdministratorUrl!);

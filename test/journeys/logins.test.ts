@@ -4,13 +4,14 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
+import { needs } from '../support/require.ts';
 import { operatorCall } from '../support/operator-call.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
 const anotherPassword = 'cedar plinth harbour';
 
-describe('logins', { timeout: 300_000 }, () => {
+describe('logins', { skip: needs('curl'), timeout: 300_000 }, () => {
   let now = Date.now();
   let server: Fleetroot;
 

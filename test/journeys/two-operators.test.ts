@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { BackEnd } from '../support/back-end.ts';
 import { type Answered, CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
+import { needs } from '../support/require.ts';
 
 /** An owner with an account, and the IDs of what is in it. */
 interface Side {
@@ -17,7 +18,7 @@ interface Side {
   >;
 }
 
-describe('two operators in two accounts', () => {
+describe('two operators in two accounts', { skip: needs('openssl', 'curl', 'unzip') }, () => {
   let server: Fleetroot;
   let alice: Side;
   let bob: Side;

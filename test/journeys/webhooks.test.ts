@@ -80,7 +80,7 @@ describe('a webhook', () => {
 
   test('is tried again, later and later with the same ID, until the receiver comes back', async () => {
     receiver.answer = answering(500);
-    const { id, secret } = await create();
+    const { id } = await create();
     await happenToTrust();
     const attempts = async (count: number) => {
       await eventually(() => receiver.asked.length === count);
@@ -110,9 +110,8 @@ describe('a webhook', () => {
     assert.equal(new Set(receiver.asked.map(({ body }) => body.toString())).size, 1);
     assert.equal((await call('GET', `/accounts/acme/webhooks/${id}`)).failing_since, null);
     // Its time is that of the attempt: a receiver with a right clock believes it.
-    const { headers, body } = receiver.last;
+    const { headers } = receiver.last;
     assert.ok(Math.abs(Number(headers['webhook-timestamp']) * 1000 - (Date.now() + ahead)) < minute);
-    assert.ok(body.length > 0 && secret.length > 0);
   });
 
   test('is given up after a day, and sent once more when it is asked for', async () => {
@@ -120,7 +119,6 @@ describe('a webhook', () => {
     const { id } = await create();
     await happenToTrust();
     await eventually(async () => (await deliveries(id))[0]?.status === 503);
-    const began = Date.now();
     while ((await deliveries(id, 'failed')).length === 0) {
       const before = (await deliveries(id))[0].attempts;
       ahead += 5 * 60 * minute;
@@ -131,7 +129,7 @@ describe('a webhook', () => {
         async () => (await deliveries(id))[0].state === 'failed' || (await deliveries(id))[0].next_attempt_at !== null,
       );
     }
-    assert.ok(ahead >= 20 * 60 * minute && ahead <= 35 * 60 * minute, `${(ahead + began - began) / minute} minutes`);
+    assert.ok(ahead >= 20 * 60 * minute && ahead <= 35 * 60 * minute, `${ahead / minute} minutes`);
     const [failed] = await deliveries(id);
     receiver.answer = answering(200);
     const again = await call('POST', `/accounts/acme/webhooks/${id}/deliveries/${failed.id}/redeliver`);

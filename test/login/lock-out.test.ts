@@ -6,10 +6,11 @@ import { after, before, describe, test } from 'node:test';
 import { networkOf } from '../../src/login/throttle.ts';
 import { CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
+import { needs } from '../support/require.ts';
 
 const minute = 60_000;
 
-describe('lock-out', { timeout: 300_000 }, () => {
+describe('lock-out', { skip: needs('curl'), timeout: 300_000 }, () => {
   let now = Date.now();
   let server: Fleetroot;
 

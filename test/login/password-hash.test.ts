@@ -1,3 +1,5 @@
+// Passwords as they are kept: Argon2id with its costs and a salt, opened by the password alone, a few at a time.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PasswordHashes } from '../../src/login/password-hash.ts';

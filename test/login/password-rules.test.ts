@@ -1,3 +1,5 @@
+// What is taken for a new password, and what is refused since others try it first.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkNewPassword, normalPassword } from '../../src/login/password-rules.ts';

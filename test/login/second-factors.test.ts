@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { Authenticator, type Twist } from '../support/authenticator.ts';
 import { CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
+import { needs } from '../support/require.ts';
 import { secretOfUri, totpAt } from '../support/totp.ts';
 
 const step = 30_000;
@@ -24,7 +25,7 @@ test('the app of these tests is the one of RFC 6238, appendix B', () => {
   }
 });
 
-describe('second factors', { timeout: 300_000 }, () => {
+describe('second factors', { skip: needs('curl'), timeout: 300_000 }, () => {
   // Where a time step begins, so that none ends during a test.
   let now = Math.floor(Date.now() / step) * step;
   let server: Fleetroot;

@@ -1,3 +1,5 @@
+// The public URL that links name and passkeys are bound to: what is taken for one.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config.ts';

@@ -1,3 +1,5 @@
+// API tokens of a real server: their form, their end, what they open, and that they give nobody a way in.
+
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';

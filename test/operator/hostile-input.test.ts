@@ -2,8 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pino } from 'pino';
@@ -13,6 +11,7 @@ import { type Server, startServer } from '../../src/server.ts';
 import { type HostileCall, hostileCalls } from '../support/hostile.ts';
 import { operatorCall } from '../support/operator-call.ts';
 import { type Operation, operationsOf } from '../support/operations.ts';
+import { temporaryDirectory } from '../support/process.ts';
 
 interface Answer {
   readonly status: number;
@@ -25,6 +24,7 @@ const atOnce = 8;
 const patience = 60_000;
 
 describe('whoever opens the socket and sends what nobody means', { timeout: 900_000 }, () => {
+  let desk: Awaited<ReturnType<typeof temporaryDirectory>>;
   let dir: string;
   let server: Server;
   let document: any;
@@ -32,7 +32,8 @@ describe('whoever opens the socket and sends what nobody means', { timeout: 900_
   const agent = new Agent({ keepAlive: true, maxSockets: atOnce });
 
   before(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'fleetroot-test-'));
+    desk = await temporaryDirectory();
+    dir = desk.path;
     const config = loadConfig({ dataDir: dir, options: { 'gateway.port': [0], 'operator.port': 0 }, env: {} });
     const log = pino({ base: null, level: 'info' }, { write: (line) => void lines.push(line) });
     server = await startServer(config, { log });
@@ -41,7 +42,7 @@ describe('whoever opens the socket and sends what nobody means', { timeout: 900_
   after(async () => {
     agent.destroy();
     await server[Symbol.asyncDispose]();
-    await rm(dir, { recursive: true, force: true });
+    await desk[Symbol.asyncDispose]();
   });
 
   function send({ method, path, headers, body }: HostileCall): Promise<Answer | 'hangs' | 'cut off'> {
