@@ -42,11 +42,7 @@ export const memberCommands = [
     call: (given, { api }) =>
       api.post<InvitedMemberJson>(at`/accounts/${given.account}/operators`, { name: given.name, role: given.role }),
     print: (member, given) =>
-      invited(
-        sentences(`${member.name} is ${member.role} of ${given.account}.`),
-        member.name,
-        member.invitation,
-      ),
+      invited(sentences(`${member.name} is ${member.role} of ${given.account}.`), member.name, member.invitation),
   }),
   command({
     words: 'operator withdraw',

@@ -172,7 +172,9 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
       keyRoutes(api, provisioning);
       auditRoutes(api, provisioning, options.audit);
       tokenRoutes(api, provisioning, options.tokens);
-      eventRoutes(api, provisioning, options.events, (request) => mayStill(request, provisioning.registry, authenticate));
+      eventRoutes(api, provisioning, options.events, (request) =>
+        mayStill(request, provisioning.registry, authenticate),
+      );
       webhookRoutes(api, options.webhooks);
       sessionRoutes(api, login);
       ownLoginRoutes(api, login);

@@ -1,6 +1,6 @@
 // What breaks if I do this? How every destructive call is weighed before it is made: dry run, number, confirmation.
 
-import { type Impact, noDevices, sampleSize } from '../provisioning/impact.ts';
+import { type Impact, noDevices, otherFacts } from '../provisioning/impact.ts';
 import { confirmationRequired } from '../registry/confirmation.ts';
 import type { DestructiveQueryJson, ImpactJson } from './impact-schemas.ts';
 
@@ -31,8 +31,7 @@ export async function weighed<Done>(
 
 /** The impact of a removal that touches no device: what ends, by what it is and what it is called. */
 export function removalOf(...ends: readonly (readonly [what: string, names: readonly string[]])[]): Impact {
-  const other = ends.map(([what, names]) => ({ what, count: names.length, sample: names.slice(0, sampleSize) }));
-  return noDevices({ other: other.filter(({ count }) => count > 0) });
+  return noDevices({ other: otherFacts(Object.fromEntries(ends)) });
 }
 
 /** Throws Problem `confirmation_required` where what a call costs is more than what was confirmed. */

@@ -145,6 +145,7 @@ describe('nothing issues for a production account', () => {
       networks: [['127.0.0.0/8']],
       successor: cas,
       fleet_root_ca: cas,
+      device_id: ['vin-1'],
       device_ids: [['vin-1', 'made-here']],
       intermediate: sha256,
       provisioning_key: provisioningKeys,

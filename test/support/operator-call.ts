@@ -27,6 +27,8 @@ export async function operatorCall(
   const headers = {
     connection: 'close',
     ...(bytes !== undefined && type !== null && { 'content-type': type }),
+    // Node frames the body of a DELETE in no way by itself.
+    ...(bytes !== undefined && { 'content-length': Buffer.byteLength(bytes) }),
     ...more,
   };
   const call = request({ socketPath: join(dir, 'operator.sock'), method, path: `/api/v1${path}`, headers }).end(bytes);

@@ -130,7 +130,10 @@ export async function walkRoutes(
     if (!url.startsWith(prefix)) continue;
     const where = `${method} ${url}`;
     const names = [...url.matchAll(/:(\w+)/g)].map((match) => match[1]!);
-    const paths = product(names.map((name) => valuesOf(values, `${where} :${name}`, where).map(String)));
+    const segments = schema['params']?.properties ?? {};
+    const paths = product(
+      names.map((name) => (segments[name]?.enum ?? valuesOf(values, `${where} :${name}`, where)).map(String)),
+    );
     const query = Object.entries(schema['querystring']?.properties ?? {}).map(
       ([name, member]) => [name, schemaValues(member, name, values, where)] as const,
     );
