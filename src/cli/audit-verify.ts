@@ -139,13 +139,16 @@ function decoded(decoder: TextDecoder, bytes: Uint8Array): string | null {
 /** The log that an export's first line names: octet by octet what we write, so that nothing can hide in it. */
 function logOf(line: string | null): string | null {
   const { log } = objectOf(line);
-  return typeof log === 'string' && JSON.stringify({ type: logType, log }) === line ? log : null;
+  return isText(log) && JSON.stringify({ type: logType, log }) === line ? log : null;
 }
+
+/** Text that has octets of its own: a lone surrogate is hashed as U+FFFD is, and could be put in its place unseen. */
+const isText = (value: unknown): value is string => typeof value === 'string' && value.isWellFormed();
 
 function entryOf(line: string | null): ChainedEntry | null {
   const { number, hash, previous_hash, body } = objectOf(line) as unknown as ChainedEntry;
   const entry = { number, hash, previous_hash, body };
-  const typed = Number.isSafeInteger(number) && [hash, previous_hash, body].every((each) => typeof each === 'string');
+  const typed = Number.isSafeInteger(number) && [hash, previous_hash, body].every(isText);
   return typed && JSON.stringify(entry) === line ? entry : null;
 }
 
@@ -168,9 +171,7 @@ function readCheckpoints(file: string): SignedCheckpoint[] {
 
 function isCheckpoint({ log, number, hash, at, public_key, algorithm, signature }: SignedCheckpoint): boolean {
   const texts = [log, hash, at, public_key, signature];
-  return (
-    Number.isSafeInteger(number) && algorithm === checkpointAlgorithm && texts.every((each) => typeof each === 'string')
-  );
+  return Number.isSafeInteger(number) && algorithm === checkpointAlgorithm && texts.every(isText);
 }
 
 function namedKey(checkpoint: SignedCheckpoint): KeyObject {

@@ -153,7 +153,8 @@ export class ChainCheck {
         sentence: `Entry ${number} does not follow entry ${number - 1}: it names another hash before it.`,
       };
     }
-    if (hash !== hashOfEntry(previous_hash, number, body)) {
+    // A lone surrogate is hashed as U+FFFD is.
+    if (!body.isWellFormed() || hash !== hashOfEntry(previous_hash, number, body)) {
       return {
         number,
         sentence: `Entry ${number} has been changed: it does not have the hash that it was chained with.`,

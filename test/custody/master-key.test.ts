@@ -63,7 +63,7 @@ class Home implements Disposable {
   /** As if the start before had been ended by a power cut before it recorded anything. */
   async forget(): Promise<void> {
     const { DatabaseSync } = await import('node:sqlite');
-    using database = new DatabaseSync(this.at('registry.db'));
+    using database = new DatabaseSync(this.at('registry.db'), { timeout: 10_000 });
     database.exec(`DELETE FROM server WHERE key LIKE 'seal%'`);
   }
 

@@ -245,6 +245,18 @@ describe('a copy of the audit log', () => {
     );
   });
 
+  test('with a lone surrogate in the place of a character that is hashed like it is caught', async () => {
+    await fleetroot.command('device', 'revoke', 'acme', 'hall-\u{fffd}');
+    const whole = await eventually(async () => {
+      const text = await readFile(await exported(), 'utf8');
+      return text.includes('hall-\u{fffd}') && text.trimEnd().split('\n');
+    });
+    assert.equal((await verify(await written(whole))).code, 0);
+    const number = whole.findIndex((line) => line.includes('hall-\u{fffd}'));
+    const changed = whole.with(number, whole[number]!.replace('hall-\u{fffd}', String.raw`hall-\ud800`));
+    await assertCaught(await written(changed), number, new RegExp(`^Entry ${number} has been changed`));
+  });
+
   test('with an entry whose body was changed and whose hash fits it again is caught at the next', async () => {
     const number = 7;
     const entry = JSON.parse(lines[number]!) as { previous_hash: string; body: string };
@@ -312,7 +324,7 @@ describe('a copy of the audit log', () => {
         const from = await snapshot();
         await writeFile(copied.file('registry.db'), from);
         await writeFile(copied.file('master.key'), await readFile(fleetroot.file('master.key')), { mode: 0o600 });
-        using database = new DatabaseSync(copied.file('registry.db'));
+        using database = new DatabaseSync(copied.file('registry.db'), { timeout: 10_000 });
         database.exec(sql);
       });
       const { json } = await operatorCall(copied.dir, 'GET', '/audit/verification');
@@ -328,7 +340,7 @@ describe('a copy of the audit log', () => {
     await taken.restart(async () => {
       await writeFile(taken.file('registry.db'), await snapshot());
       await writeFile(taken.file('master.key'), await readFile(fleetroot.file('master.key')), { mode: 0o600 });
-      using database = new DatabaseSync(taken.file('registry.db'));
+      using database = new DatabaseSync(taken.file('registry.db'), { timeout: 10_000 });
       writeHistoryAnew(database, 6);
     });
     // The server was taken over with its key: whatever it is asked, it signs.

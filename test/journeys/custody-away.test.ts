@@ -151,7 +151,7 @@ async function isAway(fleetroot: Fleetroot, custodian: string, expected: string)
 
 /** Looks into the registry, or makes it what a killed server may leave. */
 function withRegistry<T>(fleetroot: Fleetroot, act: (registry: DatabaseSync) => T): T {
-  using registry = new DatabaseSync(fleetroot.file('registry.db'));
+  using registry = new DatabaseSync(fleetroot.file('registry.db'), { timeout: 10_000 });
   return act(registry);
 }
 

@@ -19,7 +19,7 @@ describe('an export of 50,000 devices', { skip: needs('curl'), timeout: 300_000 
     fleetroot = await Fleetroot.start();
     await fleetroot.json('account', 'create', 'acme');
     await fleetroot.restart(async () => {
-      using registry = new DatabaseSync(fleetroot.file('registry.db'));
+      using registry = new DatabaseSync(fleetroot.file('registry.db'), { timeout: 10_000 });
       registry.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN');
       const insert = registry.prepare(
         `INSERT INTO devices (uuid, account_id, device_id, state, method, fleet_root_ca_id, first_seen)

@@ -1,8 +1,10 @@
 // Operators sign in over HTTPS with curl: sessions that end, are replayed, stolen and forged from other sites' pages.
 
 import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
 import { CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
+import { eventually } from '../support/eventually.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
 import { needs } from '../support/require.ts';
 import { operatorCall } from '../support/operator-call.ts';
@@ -28,6 +30,13 @@ describe('logins', { skip: needs('curl'), timeout: 300_000 }, () => {
     assert.equal(status, 200, JSON.stringify(json));
     return jar;
   }
+
+  /** Nobody waits for it to be written that a session was used: the clock goes on when it is. */
+  const usedNow = () =>
+    eventually(() => {
+      using registry = new DatabaseSync(server.file('registry.db'), { readOnly: true });
+      return registry.prepare('SELECT max(last_used_at) AS at FROM sessions').get()!['at'] === now;
+    });
 
   describe('a session', () => {
     test('is a cookie that no script reads, no other host gets and no other site sends', async () => {
@@ -82,16 +91,18 @@ describe('logins', { skip: needs('curl'), timeout: 300_000 }, () => {
 
     test('ends when nobody uses it for half an hour, and after twelve hours however much it is used', async () => {
       const jar = await signedIn('ada');
-      now += 29 * minute;
-      assert.equal((await jar.call('/session')).status, 200);
-      now += 29 * minute;
-      assert.equal((await jar.call('/session')).status, 200);
+      for (const again of [1, 2]) {
+        now += 29 * minute;
+        assert.equal((await jar.call('/session')).status, 200, String(again));
+        await usedNow();
+      }
       now += 31 * minute;
       assert.equal((await jar.call('/session')).status, 401);
       const busy = await signedIn('ada');
       for (let passed = 0; passed < 12 * hour - 20 * minute; passed += 20 * minute) {
         now += 20 * minute;
         assert.equal((await busy.call('/session')).status, 200);
+        await usedNow();
       }
       now += 20 * minute;
       assert.equal((await busy.call('/session')).status, 401);

@@ -118,7 +118,7 @@ describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 
     await applied(second);
     // From now on the rows may say what they like.
     await fleetroot.restart(async () => {
-      using rows = new DatabaseSync(database());
+      using rows = new DatabaseSync(database(), { timeout: 10_000 });
       rows.exec("DELETE FROM narrowings; UPDATE fleet_root_cas SET state = 'active'");
     });
     assert.equal(await fleet.arrive(known), 'fleet_root_ca_disabled');
@@ -135,7 +135,7 @@ describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 
     assert.match(stderr, /neither carries nor lifts/);
     const { id } = await fleetroot.json('account', 'show', 'owned');
     await fleetroot.restart(async () => {
-      using rows = new DatabaseSync(database());
+      using rows = new DatabaseSync(database(), { timeout: 10_000 });
       const insert = rows.prepare('INSERT INTO trust_sets VALUES (?, 2, ?, ?, 1)');
       insert.run(id, await readFile(byDay), await readFile(signature));
       rows.exec("DELETE FROM narrowings; UPDATE fleet_root_cas SET state = 'active'");
@@ -151,7 +151,7 @@ describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 
     const given = pki.file('.json');
     await copyFile(trustFile(), given);
     const copy = async (dir: string) => {
-      using rows = new DatabaseSync(database());
+      using rows = new DatabaseSync(database(), { timeout: 10_000 });
       rows.exec(`VACUUM INTO '${join(dir, 'registry.db')}'`);
       await copyFile(fleetroot.file('master.key'), join(dir, 'master.key'));
     };
@@ -231,7 +231,7 @@ describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 
     const backup = fleetroot.file('backup.db');
     await fleetroot.restart(async () => {
       await copyFile(database(), backup);
-      using rows = new DatabaseSync(database());
+      using rows = new DatabaseSync(database(), { timeout: 10_000 });
       rows.exec('UPDATE accounts SET ready_at = NULL');
     });
     assert.deepEqual(await fleetroot.json('account', 'list'), []);
@@ -240,12 +240,12 @@ describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 
     assert.match(stderr, new RegExp(`This node knows the name owned as that of the account ${id}`));
     await fleetroot.restart(async () => {
       await copyFile(backup, database());
-      using rows = new DatabaseSync(database());
+      using rows = new DatabaseSync(database(), { timeout: 10_000 });
       rows.exec('UPDATE accounts SET owner_key = NULL');
     });
     assert.equal(await fleet.arrive(known), 'certificate_untrusted');
     await fleetroot.restart(async () => {
-      using rows = new DatabaseSync(database());
+      using rows = new DatabaseSync(database(), { timeout: 10_000 });
       rows.exec('UPDATE accounts SET ready_at = NULL');
     });
     assert.match((await fleetroot.command('account', 'delete', id, '--yes')).stderr, /is forgotten now/);

@@ -265,7 +265,7 @@ describe('two operators in two accounts', { skip: needs('openssl', 'curl', 'unzi
     assert.equal((await device.call('/director/targets.json')).status, 200);
     // As if a name that was public when the owner set it had become another.
     await server.restart(async () => {
-      using registry = new DatabaseSync(server.file('registry.db'));
+      using registry = new DatabaseSync(server.file('registry.db'), { timeout: 10_000 });
       registry.exec("UPDATE upstreams SET guarded = 1 WHERE prefix = '/director'");
     });
     assert.equal((await device.call('/director/targets.json')).status, 502);

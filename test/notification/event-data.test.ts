@@ -93,7 +93,7 @@ test('every type of event is told of, and holds what it is said to', { skip: nee
   );
 
   // A gateway certificate whose CA cannot sign.
-  using database = new DatabaseSync(join(fleetroot.dir, 'registry.db'));
+  using database = new DatabaseSync(join(fleetroot.dir, 'registry.db'), { timeout: 10_000 });
   database.exec("UPDATE keys SET remembered = x'00' WHERE purpose = 'gateway-ca'");
   ahead += 70 * day;
   await fleetroot.renew();

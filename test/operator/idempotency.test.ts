@@ -85,7 +85,7 @@ describe('a call with an Idempotency-Key', () => {
     assert.equal((await post('/accounts', key, body)).status, 201);
     // As the server leaves it that is killed between the work and its record.
     await fleetroot.restart(async () => {
-      using registry = new DatabaseSync(join(fleetroot.dir, 'registry.db'));
+      using registry = new DatabaseSync(join(fleetroot.dir, 'registry.db'), { timeout: 10_000 });
       registry.exec(`UPDATE idempotency_keys SET answered_at = NULL, status = NULL, body = NULL
         WHERE created_at = (SELECT max(created_at) FROM idempotency_keys)`);
     });
