@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { Problem } from '../problem.ts';
 import type { OperatorRow } from '../registry/operator-tables.ts';
-import { invitedOperator } from '../registry/invitations.ts';
+import { invitedOperator, requireOffer } from '../registry/invitations.ts';
 import { administratorExists, type NewInvitation, rolesOf } from '../registry/operators.ts';
 import { type Caller, type Login, newSecret, sha256Of } from './login.ts';
 import { checkNewPassword, normalPassword } from './password-rules.ts';
@@ -59,20 +59,22 @@ export async function createFirstAdministrator(
 ): Promise<OperatorRow> {
   const name = requireName(given.name);
   checkNewPassword(given.password, [name]);
-  return byLink(login, caller, async () =>
-    login.registry.write('createFirstAdministrator', {
-      secret_sha256: sha256Of(given.secret),
-      id: randomUUID(),
-      name,
-      password: await hashOf(login, given.password),
-    }),
-  );
+  const secret_sha256 = sha256Of(given.secret);
+  return byLink(login, caller, async () => {
+    // Nobody without the link has anything hashed.
+    await requireOffer(login.registry.read, secret_sha256, login.clock());
+    const password = await hashOf(login, given.password);
+    return login.registry.write('createFirstAdministrator', { secret_sha256, id: randomUUID(), name, password });
+  });
 }
 
-/** Makes an operator: with a password, or without one by an invitation. Throws as the first administrator's making does. */
+/**
+ * Makes an operator: with a password, or without one by an invitation; `made_for` the account whose owner does, where no
+ * administrator does. Throws as the first administrator's making does, and `conflict` for too many of an account.
+ */
 export async function createOperator(
   login: Login,
-  given: { name: string; administrator: boolean; password?: string | undefined },
+  given: { name: string; administrator: boolean; password?: string | undefined; made_for?: string | null },
 ): Promise<{ operator: OperatorRow; invitation: Invitation | null }> {
   const name = requireName(given.name);
   if (given.password !== undefined) checkNewPassword(given.password, [name]);
@@ -83,6 +85,7 @@ export async function createOperator(
     administrator: given.administrator,
     password: given.password === undefined ? null : await hashOf(login, given.password),
     invitation: invitation && kept(invitation),
+    made_for: given.made_for ?? null,
   });
   return { operator, invitation };
 }
@@ -116,7 +119,7 @@ export async function acceptInvitation(
   return byLink(login, caller, async () => {
     const invited = await invitedOperator(login.registry.read, secret_sha256);
     if (invited) checkNewPassword(password, await wordsOf(login, invited));
-    const hash = invited ? await hashOf(login, password) : '';
+    const hash = invited ? await hashOf(login, password, turnsOf(invited)) : '';
     return login.registry.write('acceptInvitation', { secret_sha256, password: hash });
   });
 }
@@ -132,7 +135,7 @@ export async function changePassword(
 ): Promise<void> {
   await confirmPassword(login, operator, old);
   checkNewPassword(fresh, await wordsOf(login, operator));
-  const password = await hashOf(login, fresh);
+  const password = await hashOf(login, fresh, turnsOf(operator));
   await login.registry.write('changePassword', { id: operator.id, before: operator.password!, password, session });
 }
 
@@ -142,10 +145,20 @@ export async function confirmPassword(login: Login, operator: OperatorRow, text:
   // Only who has a session of theirs comes here: whoever has stolen one is not to find the password by it.
   const attempt = login.throttle.begin([{ key: `own ${operator.id}`, free: freePasswords, forgiven: true }]);
   using password = normalPassword(text);
-  if (!(await login.hashes.verify(password, operator.password, { known: true }))) {
-    throw new Problem('forbidden', 'The present password is wrong.');
+  let right: boolean;
+  try {
+    right = await login.hashes.verify(password, operator.password, { known: true, whose: turnsOf(operator) });
+  } catch (error) {
+    attempt.takenBack();
+    throw error;
   }
+  if (!right) throw new Problem('forbidden', 'The present password is wrong.');
   attempt.succeeded();
+}
+
+/** What the turns of an operator at hashing are counted by, whom we know for one. */
+export function turnsOf({ id }: Pick<OperatorRow, 'id'>): string {
+  return `operator ${id}`;
 }
 
 /** Throws `conflict` for an operator without a password: an identity provider says who they are, and with which factors. */
@@ -160,10 +173,10 @@ async function wordsOf({ registry }: Login, { id, name }: OperatorRow): Promise<
   return [name, local, ...(await rolesOf(registry.read, id)).map(({ account_name }) => account_name)];
 }
 
-async function hashOf({ hashes }: Login, text: string): Promise<string> {
+async function hashOf({ hashes }: Login, text: string, whose: string | null = null): Promise<string> {
   using password = normalPassword(text);
   // Awaited here: it is wiped when this function returns.
-  return await hashes.hash(password);
+  return await hashes.hash(password, { whose });
 }
 
 function newInvitation({ clock }: Login): Invitation {

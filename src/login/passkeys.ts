@@ -1,14 +1,10 @@
 // Passkeys (WebAuthn): added by who is signed in, and signing in by themselves, as both factors in one.
 
-import {
-  type AuthenticationResponseJSON,
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
-  type RegistrationResponseJSON,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
+import type {
+  AuthenticationResponseJSON,
+  PublicKeyCredentialCreationOptionsJSON,
+  PublicKeyCredentialRequestOptionsJSON,
+  RegistrationResponseJSON,
 } from '@simplewebauthn/server';
 import { Problem } from '../problem.ts';
 import type { OperatorRow, PasskeyRow } from '../registry/operator-tables.ts';
@@ -19,6 +15,9 @@ import { newRecoveryCodes } from './recovery-codes.ts';
 import { beginSession, type NewlySignedIn } from './session.ts';
 import { failed, requireLocalSignIn } from './sign-in.ts';
 import { networkOf } from './throttle.ts';
+
+/** Loaded when the first passkey is: it takes a tenth of a second that every start would else wait for. */
+const webauthn = () => import('@simplewebauthn/server');
 
 /** Where the browser shows the page that asks: scheme, host and port. */
 export interface Site {
@@ -56,7 +55,7 @@ export async function passkeyToAdd(
   site: Site,
 ): Promise<PublicKeyCredentialCreationOptionsJSON> {
   const there = await passkeysOf(registry.read, operator.id);
-  return generateRegistrationOptions({
+  return (await webauthn()).generateRegistrationOptions({
     rpName: 'Fleetroot',
     rpID: site.rpId,
     userName: operator.name,
@@ -79,8 +78,8 @@ export async function addPasskey(
   operator: OperatorRow,
   { name, response, site }: { name: string; response: RegistrationResponseJSON; site: Site },
 ): Promise<{ passkey: PasskeyRow; recovery_codes: string[] | null }> {
-  const { registrationInfo } = await verified('forbidden', () =>
-    verifyRegistrationResponse({
+  const { registrationInfo } = await verified('forbidden', async () =>
+    (await webauthn()).verifyRegistrationResponse({
       response,
       expectedChallenge: (challenge) => challenges.take(challenge, adding(operator)),
       expectedOrigin: site.origin,
@@ -112,7 +111,7 @@ export async function passkeyToSignIn(
   { challenges }: Login,
   site: Site,
 ): Promise<PublicKeyCredentialRequestOptionsJSON> {
-  return generateAuthenticationOptions({
+  return (await webauthn()).generateAuthenticationOptions({
     rpID: site.rpId,
     challenge: challenges.make(signingIn),
     timeout: challengeLifetime,
@@ -148,8 +147,8 @@ async function authenticated(
   given: { response: AuthenticationResponseJSON; site: Site; operator: OperatorRow; passkey: PasskeyRow },
 ) {
   const { response, site, operator, passkey } = given;
-  const { verified: right, authenticationInfo } = await verified('unauthenticated', () =>
-    verifyAuthenticationResponse({
+  const { verified: right, authenticationInfo } = await verified('unauthenticated', async () =>
+    (await webauthn()).verifyAuthenticationResponse({
       response,
       expectedChallenge: (challenge) => challenges.take(challenge, signingIn),
       expectedOrigin: site.origin,

@@ -14,6 +14,12 @@ export interface Costs {
 
 /** The first that OWASP's Password Storage Cheat Sheet names for one lane: 46 MiB and one pass, some 0.1 s. */
 const chosenCosts: Costs = { memory: 47_104, passes: 1, lanes: 1 };
+/** Who has something hashed. */
+interface Asker {
+  readonly known?: boolean;
+  readonly whose?: string | null;
+}
+
 const saltSize = 16;
 const hashSize = 32;
 /** Of Node's pool of four threads: what else waits for it (files, names) still finds two. */
@@ -23,7 +29,10 @@ const waiting = 64;
 const form = /^\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})$/;
 const derive = promisify(argon2);
 
-/** Makes and compares hashes. `known` in its methods: whoever asks is known to belong here, and need not wait behind strangers. */
+/**
+ * Makes and compares hashes. `known` in its methods: whoever asks is known to belong here, and need
+ * not wait behind strangers; `whose`: of one name two are asked for at a time at the most, null where that does not matter.
+ */
 export class PasswordHashes {
   readonly #costs: Costs;
   readonly #turns = new Turns({ atOnce, waiting });
@@ -35,18 +44,18 @@ export class PasswordHashes {
   }
 
   /** A new hash, with a salt of its own. Throws Problem `too_many_requests`. */
-  async hash(password: Secret, { known = false } = {}): Promise<string> {
+  async hash(password: Secret, { known = false, whose = null }: Asker = {}): Promise<string> {
     const salt = randomBytes(saltSize);
-    return encode(this.#costs, salt, await this.#derive(password, this.#costs, salt, known));
+    return encode(this.#costs, salt, await this.#derive(password, this.#costs, salt, { known, whose }));
   }
 
   /**
    * Whether the password is the one of this hash. With null for who has none, or is not there, it takes as long and is
    * false. Throws Problem `too_many_requests`.
    */
-  async verify(password: Secret, hash: string | null, { known = false } = {}): Promise<boolean> {
+  async verify(password: Secret, hash: string | null, { known = false, whose = null }: Asker = {}): Promise<boolean> {
     const { costs, salt, expected } = decode(hash ?? this.#nobodys);
-    const equal = timingSafeEqual(await this.#derive(password, costs, salt, known), expected);
+    const equal = timingSafeEqual(await this.#derive(password, costs, salt, { known, whose }), expected);
     return equal && hash !== null;
   }
 
@@ -56,8 +65,13 @@ export class PasswordHashes {
     return (Object.keys(costs) as (keyof Costs)[]).some((cost) => costs[cost] !== this.#costs[cost]);
   }
 
-  #derive(password: Secret, { memory, passes, lanes }: Costs, salt: Buffer, known: boolean): Promise<Buffer> {
-    return this.#turns.take(known, () =>
+  #derive(
+    password: Secret,
+    { memory, passes, lanes }: Costs,
+    salt: Buffer,
+    { known, whose }: Required<Asker>,
+  ): Promise<Buffer> {
+    const work = () =>
       derive('argon2id', {
         message: password.reveal(),
         nonce: salt,
@@ -65,8 +79,8 @@ export class PasswordHashes {
         passes,
         parallelism: lanes,
         tagLength: hashSize,
-      }),
-    );
+      });
+    return this.#turns.take(known, work, whose);
   }
 }
 

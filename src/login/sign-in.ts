@@ -6,7 +6,7 @@ import { operatorByName } from '../registry/operators.ts';
 import { secondFactorsOf, type SecondFactors } from '../registry/second-factors.ts';
 import type { UsedUp } from '../registry/sessions.ts';
 import { type Caller, type Login } from './login.ts';
-import { operatorName } from './operators.ts';
+import { operatorName, turnsOf } from './operators.ts';
 import { normalPassword } from './password-rules.ts';
 import { hashOfRecoveryCode } from './recovery-codes.ts';
 import { beginSession, isKnown, type NewlySignedIn } from './session.ts';
@@ -34,8 +34,10 @@ export async function signIn(login: Login, given: PasswordSignIn, caller: Caller
   const operator = await operatorByName(login.registry.read, name);
   const known = await isKnown(login.registry.read, operator, caller);
   const attempt = beginAttempt(login, { name, operator, known }, caller);
+  // Strangers are told apart by network too: a flood with a name keeps its owner out nowhere else.
+  const whose = known && operator ? turnsOf(operator) : `pair ${networkOf(caller.address)} ${name}`;
   try {
-    const password = await checkPassword(login, operator, given.password, known);
+    const password = await checkPassword(login, operator, given.password, { known, whose });
     const how = await checkSecondFactor(login, password.operator, given.totp, { attempt, known });
     const signedIn = await beginSession(login, password.operator, { ...how, password: password.hash }, caller);
     attempt.succeeded();
@@ -74,11 +76,11 @@ async function checkPassword(
   { hashes }: Login,
   operator: OperatorRow | undefined,
   text: string,
-  known: boolean,
+  asker: { known: boolean; whose: string },
 ): Promise<{ operator: OperatorRow; hash: string }> {
   using password = normalPassword(text);
   const usable = operator?.disabled_at === null ? operator.password : null;
-  const right = await hashes.verify(password, usable, { known });
+  const right = await hashes.verify(password, usable, asker);
   if (!right || !operator || usable === null) throw wrong();
   return { operator, hash: usable };
 }
@@ -157,7 +159,7 @@ async function renewHash(
   if (!hashes.isOutdated(hash)) return;
   using password = normalPassword(text);
   try {
-    const renewed = await hashes.hash(password, { known: true });
+    const renewed = await hashes.hash(password, { known: true, whose: turnsOf(operator) });
     await registry.write('rehashPassword', { id: operator.id, before: hash, password: renewed });
   } catch (error) {
     log.warn({ err: error }, 'the hash of a password could not be renewed: the next sign-in tries again');

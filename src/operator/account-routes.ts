@@ -12,7 +12,14 @@ import {
   impactOfRemovedHost,
   impactOfSwitchedGateway,
 } from '../provisioning/account-impact.ts';
-import { addHost, createAccount, deleteAccount, removeHost, setPolicy } from '../provisioning/accounts.ts';
+import {
+  addHost,
+  createAccount,
+  deleteAccount,
+  removeHost,
+  requireMayName,
+  setPolicy,
+} from '../provisioning/accounts.ts';
 import { forgetGoneAccount } from '../provisioning/owner-pin.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { listAccounts } from '../registry/accounts.ts';
@@ -23,7 +30,7 @@ import { readDuration } from './inputs.ts';
 import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount } from './named.ts';
 import { cursorOf, linkCursor, readCursor, standardLimit } from './paging.ts';
-import { principalOf, sees } from './principal.ts';
+import { principalOf, readsAll, sees } from './principal.ts';
 import { accountJson, bareAccountJson, exportedKeyJson } from './representations.ts';
 import {
   type AccountJson,
@@ -63,7 +70,8 @@ export function accountRoutes(api: Api, p: Provisioning): void {
           linkCursor(request, reply, cursorOf('accounts', [shown.at(-1)!.name]));
           break;
         }
-        shown.push(await accountJson(p, account).catch(() => bareAccountJson(p, account)));
+        const bare = bareAccountJson(p, account);
+        shown.push(readsAll(principal, account.id) ? await accountJson(p, account).catch(() => bare) : bare);
         // Reads do not leave this thread: with many accounts the devices get their turn in between.
         await setImmediate();
       }
@@ -117,8 +125,10 @@ export function accountRoutes(api: Api, p: Provisioning): void {
       ...destructive,
       schema: { params: AccountPath, querystring, body: Policy, response: orImpact(AccountSchema) },
     },
-    async ({ params, query, body }) => {
+    async (request) => {
+      const { params, query, body } = request;
       const account = await namedAccount(registry.read, params.account);
+      if (body.namespace !== undefined) requireMayName(account, body.namespace, principalOf(request));
       const { validity, ...others } = body;
       const validity_seconds = validity === undefined ? undefined : readDuration('validity', validity) / 1000;
       const policy = { ...others, ...(validity_seconds && { validity_seconds }) };
@@ -199,7 +209,7 @@ export function accountRoutes(api: Api, p: Provisioning): void {
   api.post(
     '/accounts/:account/gateway-cas/standby/export',
     {
-      ...rule('exportStandbyGatewayCaKey', owners, { secretReply: true }),
+      ...rule('exportStandbyGatewayCaKey', owners, { grants: true, secretReply: true }),
       schema: { params: AccountPath, body: NewPassphrase, response: { 200: ExportedKeySchema } },
     },
     async ({ params, body }) => {

@@ -38,6 +38,8 @@ export interface RowFault {
 /** Rows read: those that can be imported, and those that cannot. */
 export interface ReadRows {
   readonly entries: AllowListEntry[];
+  /** Where each of them stands, as a fault's `line` does. */
+  readonly lines: number[];
   readonly faults: RowFault[];
 }
 
@@ -63,7 +65,7 @@ export async function* readAllowList(source: AsyncIterable<Buffer>, rowsAtOnce: 
     resumed(beginning, text),
   ).compose(parser);
   let columns: Columns | null = null;
-  let read: ReadRows = { entries: [], faults: [] };
+  let read: ReadRows = { entries: [], lines: [], faults: [] };
   let any = false;
   try {
     for await (const { record, info } of rows) {
@@ -74,11 +76,13 @@ export async function* readAllowList(source: AsyncIterable<Buffer>, rowsAtOnce: 
       }
       any = true;
       const { entry, fault } = readRow(record, columns);
-      if (fault === null) read.entries.push(entry);
-      else read.faults.push({ line: info.lines, device_id: entry.device_id.slice(0, 80), fault });
+      if (fault === null) {
+        read.entries.push(entry);
+        read.lines.push(info.lines);
+      } else read.faults.push({ line: info.lines, device_id: entry.device_id.slice(0, 80), fault });
       if (read.entries.length + read.faults.length < rowsAtOnce) continue;
       yield read;
-      read = { entries: [], faults: [] };
+      read = { entries: [], lines: [], faults: [] };
     }
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;

@@ -1,11 +1,12 @@
 // An allow-list as it is imported: row by row while the file arrives, with a report of what was wrong.
 
 import { Problem } from '../problem.ts';
-import { type Imported, weighAllowList } from '../registry/allow-list.ts';
+import { type Imported, type ImportedRows, weighAllowList } from '../registry/allow-list.ts';
 import { type ImportRef, unsettledAllowListImports } from '../registry/allow-list-imports.ts';
+import { mostLabels } from '../registry/label-values.ts';
 import type { Account } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
-import { readAllowList, type RowFault } from './allow-list-file.ts';
+import { readAllowList, type ReadRows, type RowFault } from './allow-list-file.ts';
 
 /** The writer does nothing else while it imports; so many rows go to it at once. */
 const rowsAtOnce = 10_000;
@@ -41,14 +42,16 @@ export async function importAllowListFile(
 ): Promise<ImportReport> {
   const tally = new Tally();
   if (dry_run) {
-    for await (const { entries, faults } of readAllowList(file, rowsAtOnce)) {
-      tally.add(await weighAllowList(registry.read, account_id, entries), faults);
+    for await (const read of readAllowList(file, rowsAtOnce)) {
+      const weighed = await weighAllowList(registry.read, account_id, read.entries);
+      tally.add(weighed, faultsOf(read, weighed));
     }
     return tally.report();
   }
   if (all_or_nothing) return importWhole(registry, account_id, file, tally);
-  for await (const { entries, faults } of readAllowList(file, rowsAtOnce)) {
-    tally.add(await registry.write('importAllowList', { account_id, entries }), faults);
+  for await (const read of readAllowList(file, rowsAtOnce)) {
+    const imported = await registry.write('importAllowList', { account_id, entries: read.entries });
+    tally.add(imported, faultsOf(read, imported));
   }
   return tally.report();
 }
@@ -62,8 +65,11 @@ async function importWhole(
 ): Promise<ImportReport> {
   const staged = await registry.write('beginAllowListImport', { account_id });
   try {
-    for await (const { entries, faults } of readAllowList(file, rowsAtOnce)) {
-      tally.add({ added: 0, already: 0, updated: 0 }, faults, entries.length);
+    for await (const read of readAllowList(file, rowsAtOnce)) {
+      const { entries } = read;
+      const weighed = await weighAllowList(registry.read, account_id, entries);
+      const rows = entries.length - weighed.overfull.length;
+      tally.add({ added: 0, already: 0, updated: 0 }, faultsOf(read, weighed), rows);
       // What is wrong is to be told of all rows, what is right of no use any more.
       if (tally.faults_total === 0) await registry.write('stageAllowList', { ...staged, entries });
     }
@@ -93,6 +99,15 @@ async function settle(registry: Registered, staged: ImportRef): Promise<Imported
 /** At the start: finishes what a killed server had committed, and takes away what it had not. */
 export async function settleAllowListImports(registry: Registered): Promise<void> {
   for (const staged of await unsettledAllowListImports(registry.read)) await settle(registry, staged);
+}
+
+/** What was wrong with rows as they were read, or where they were to go, in their order. */
+function faultsOf({ entries, lines, faults }: ReadRows, { overfull }: ImportedRows): RowFault[] {
+  if (overfull.length === 0) return faults;
+  const line = new Map(entries.map(({ device_id }, index) => [device_id, lines[index]!]));
+  const fault = `It would have more than ${mostLabels} labels, with those that it has already.`;
+  const others = overfull.map((device_id) => ({ line: line.get(device_id)!, device_id, fault }));
+  return [...faults, ...others].toSorted((one, other) => one.line - other.line);
 }
 
 /** What has been read so far. */

@@ -151,7 +151,7 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
   refused.watch(app);
   boundInput(app);
   takeIdempotencyKeys(app, provisioning.registry, underWay.calls);
-  honourPreconditions(app, underWay.changes);
+  honourPreconditions(app, provisioning.registry, underWay.changes);
   healthRoutes(app, options.ready);
   metricsRoutes(app, metrics);
   linkPages(app.withTypeProvider<TypeBoxTypeProvider>());
@@ -170,7 +170,7 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
       upstreamRoutes(api, provisioning);
       custodyRoutes(api, options.custody);
       keyRoutes(api, provisioning);
-      auditRoutes(api, provisioning, options.audit);
+      auditRoutes(api, provisioning, options.audit, options.events);
       tokenRoutes(api, provisioning, options.tokens);
       eventRoutes(api, provisioning, options.events, (request) =>
         mayStill(request, provisioning.registry, authenticate),

@@ -22,9 +22,11 @@ import {
   VerdictSchema,
   type VerdictJson,
 } from './audit-schemas.ts';
+import type { EventCursors } from './event-cursor.ts';
 import { readQueryInstant } from './inputs.ts';
 import { namedAccount } from './named.ts';
 import { linkCursor } from './paging.ts';
+import { principalOf } from './principal.ts';
 import { readers, rule } from './rule.ts';
 import { AccountPath } from './schemas.ts';
 import type { Api } from './typed-api.ts';
@@ -44,7 +46,12 @@ const exportedAtOnce = 500;
 const verdictLasts = 10_000;
 
 /** Adds the routes of the audit log. */
-export function auditRoutes(api: Api, { registry, clock }: Provisioning, audit: Audit): void {
+export function auditRoutes(
+  api: Api,
+  { registry, clock }: Provisioning,
+  audit: Audit,
+  { cursors }: { readonly cursors: EventCursors },
+): void {
   const list = { 200: Type.Array(AuditEntrySchema) };
 
   api.get(
@@ -138,10 +145,22 @@ export function auditRoutes(api: Api, { registry, clock }: Provisioning, audit: 
       ...(since !== undefined && { since: readQueryInstant('since', since) }),
       ...(until !== undefined && { until: readQueryInstant('until', until) }),
     };
-    const before = cursor === undefined ? {} : { before: Number(cursor) };
+    // Not the scope of the account's events: equal numbers would be seen to be equal.
+    const scope = `audit ${account_id ?? ''}`;
+    const before = cursor === undefined ? {} : { before: placeIn(scope, cursor) };
     const { entries, next } = await listAuditEntries(registry.read, filter, { limit, ...before });
-    if (next !== null) linkCursor(request, reply, String(next));
-    return entries.map(entryJson);
+    if (next !== null) linkCursor(request, reply, cursors.write(scope, next));
+    return entries.map(principalOf(request).administrator ? entryJson : unnumberedJson);
+  }
+
+  function placeIn(scope: string, cursor: string): number {
+    const place = cursors.read(scope, cursor);
+    if (place !== null) return place;
+    throw new Problem(
+      'invalid_request',
+      'The cursor in the query is none of this list.',
+      'Follow the `next` link of the page before as it is, or begin anew without a cursor.',
+    );
   }
 }
 
@@ -153,6 +172,11 @@ async function judge(db: Db, now: number): Promise<VerdictJson> {
 /** An entry as its body, which is what was hashed, has it. */
 function entryJson({ number, hash, body }: AuditEntry): AuditEntryJson {
   return { number, hash, ...(JSON.parse(body) as Omit<AuditEntryJson, 'number' | 'hash'>) };
+}
+
+/** The same for who reads one account: the numbers run through all of them, and would tell how busy the others are. */
+function unnumberedJson(entry: AuditEntry): AuditEntryJson {
+  return { ...entryJson(entry), number: null, hash: null };
 }
 
 /** The first line says which log it is, each other one is an entry; all of what is chained when the export begins. */

@@ -8,7 +8,7 @@ const members = Type.Record(Type.String(), Type.Unknown());
 export const AuditQuery = Type.Object(
   {
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
-    cursor: Type.Optional(Type.String({ maxLength: 20, pattern: '^[0-9]+$' })),
+    cursor: Type.Optional(Type.String({ maxLength: 1024, description: 'From the `next` link of the page before.' })),
     actor: Type.Optional(
       Type.String({ minLength: 1, maxLength: 256, description: 'An ID, a name, or a kind such as `server`.' }),
     ),
@@ -28,8 +28,12 @@ export const AuditQuery = Type.Object(
 );
 
 export const AuditEntrySchema = Type.Object({
-  number: nullable(Type.Integer({ description: '`null` for the second until the entry is chained.' })),
-  hash: nullable(Type.String({ description: 'SHA-256 over the entry before and this one, hex.' })),
+  number: nullable(
+    Type.Integer({ description: '`null` for the second until the entry is chained, and for who is no administrator.' }),
+  ),
+  hash: nullable(
+    Type.String({ description: 'SHA-256 over the entry before and this one, hex; `null` where `number` is.' }),
+  ),
   at: instant,
   action: Type.String(),
   account: nullable(Type.String({ description: '`null` for what concerns the server as a whole.' })),

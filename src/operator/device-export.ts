@@ -56,7 +56,10 @@ async function* csv(db: Db, account_id: string, filter: DeviceFilter): AsyncGene
   for await (const page of pagesOf(db, account_id, filter)) {
     yield page
       .map((device) =>
-        line([...columns.map((name) => device[name] ?? ''), ...labels.map((name) => device.labels[name] ?? '')]),
+        line([
+          ...columns.map((name) => device[name] ?? ''),
+          ...labels.map((name) => (Object.hasOwn(device.labels, name) ? device.labels[name]! : '')),
+        ]),
       )
       .join('');
   }

@@ -37,28 +37,31 @@ export class EventCursors {
     return new EventCursors(key);
   }
 
-  /** The cursor of the event with this number among those of an account, or of the server where it is null. */
-  write(account_id: string | null, id: number): string {
+  /**
+   * The cursor of the event with this number among those of an account (its ID), or of the server where that is null. Other
+   * lists whose numbers run through all accounts have scopes of their own.
+   */
+  write(scope: string | null, id: number): string {
     const block = Buffer.alloc(2 * half);
     block.writeBigUInt64BE(BigInt(id));
-    scopeOf(account_id).copy(block, half);
+    scopeOf(scope).copy(block, half);
     const cipher = createCipheriv('aes-128-ecb', this.#key, null).setAutoPadding(false);
     return Buffer.concat([cipher.update(block), cipher.final()]).toString('base64url');
   }
 
-  /** The number that a cursor stands for; null for what is none of this account's. */
-  read(account_id: string | null, cursor: string): number | null {
+  /** The number that a cursor stands for; null for what is none of this scope. */
+  read(scope: string | null, cursor: string): number | null {
     const bytes = Buffer.from(cursor, 'base64url');
     if (bytes.length !== 2 * half) return null;
     const decipher = createDecipheriv('aes-128-ecb', this.#key, null).setAutoPadding(false);
     const block = Buffer.concat([decipher.update(bytes), decipher.final()]);
-    return scopeOf(account_id).equals(block.subarray(half)) ? Number(block.readBigUInt64BE()) : null;
+    return scopeOf(scope).equals(block.subarray(half)) ? Number(block.readBigUInt64BE()) : null;
   }
 }
 
-function scopeOf(account_id: string | null): Buffer {
+function scopeOf(scope: string | null): Buffer {
   return createHash('sha256')
-    .update(account_id ?? '')
+    .update(scope ?? '')
     .digest()
     .subarray(0, half);
 }

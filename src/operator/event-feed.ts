@@ -21,7 +21,7 @@ export interface FeedOptions {
   readonly registry: Registry;
   readonly cursors: EventCursors;
   readonly log: Log;
-  /** Streams open at once, of everybody and of one reader. */
+  /** Streams open at once, of everybody and of one holder. */
   readonly streams: number;
   readonly streamsEach: number;
 }
@@ -55,13 +55,13 @@ export class EventFeed implements Disposable {
     return this.#streams.size;
   }
 
-  /** Throws Problem `unavailable` where as many streams are open as may be, `too_many_requests` where this reader has as many. */
-  requireRoom(reader: string): void {
+  /** Throws Problem `unavailable` where as many streams are open as may be, `too_many_requests` where this holder has as many. */
+  requireRoom(holder: string): void {
     const { streams, streamsEach } = this.#options;
     if (this.#ended || this.#streams.size >= streams) {
       throw new Problem('unavailable', `${streams} streams of events are open, which is as many as there may be.`);
     }
-    if ((this.#countOf.get(reader) ?? 0) >= streamsEach) {
+    if ((this.#countOf.get(holder) ?? 0) >= streamsEach) {
       throw new Problem(
         'too_many_requests',
         `You have ${streamsEach} streams of events open, which is as many as you may.`,
@@ -77,7 +77,7 @@ export class EventFeed implements Disposable {
   async follow(stream: EventStream, after: number | null): Promise<void> {
     stream.turn = this.#taken += 1;
     this.#streams.add(stream);
-    this.#countOf.set(stream.reader, (this.#countOf.get(stream.reader) ?? 0) + 1);
+    this.#countOf.set(stream.holder, (this.#countOf.get(stream.holder) ?? 0) + 1);
     try {
       await this.#catchUp(stream, after);
     } catch (error) {
@@ -89,9 +89,9 @@ export class EventFeed implements Disposable {
   /** Lets go of a stream whose connection has closed. */
   leave(stream: EventStream): void {
     if (!this.#streams.delete(stream)) return;
-    const left = this.#countOf.get(stream.reader)! - 1;
-    if (left > 0) this.#countOf.set(stream.reader, left);
-    else this.#countOf.delete(stream.reader);
+    const left = this.#countOf.get(stream.holder)! - 1;
+    if (left > 0) this.#countOf.set(stream.holder, left);
+    else this.#countOf.delete(stream.holder);
     const live = this.#live.get(stream.account_id);
     live?.delete(stream);
     if (live?.size === 0) this.#live.delete(stream.account_id);

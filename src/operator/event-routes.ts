@@ -105,9 +105,9 @@ export function eventRoutes(
       throw new Problem('invalid_request', 'A stream takes no cursor and no limit, but after.');
     }
     const { kind, id, session } = principalOf(request);
-    const reader = `${kind} ${id} ${session}`;
-    // Each login of an operator is one of theirs: what is counted is whose streams they are.
-    feed.requireRoom(reader);
+    // Whoever signs in once more is still the same: counted is whose streams they are.
+    const holder = `${kind} ${id}`;
+    feed.requireRoom(holder);
     const types = typesOf(query.types);
     const after = afterOf(request, account_id, query);
     const { raw } = reply.hijack();
@@ -116,7 +116,8 @@ export function eventRoutes(
       account_id,
       types,
       cursors,
-      reader,
+      reader: `${holder} ${session}`,
+      holder,
       mayStill: async () => (await isThere(account_id)) && mayStill(request),
     });
     raw.on('error', () => {});

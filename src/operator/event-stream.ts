@@ -20,8 +20,10 @@ export interface StreamOptions {
   /** Those that are wished; null for all. */
   readonly types: ReadonlySet<EventType> | null;
   readonly cursors: EventCursors;
-  /** Who reads: those of one name are looked at together, and counted. */
+  /** Who reads, by which login: those of one name are looked at together. */
   readonly reader: string;
+  /** Whose it is, by whichever login: those of one name are counted. */
+  readonly holder: string;
   /** Whether the reader still may. */
   readonly mayStill: () => Promise<boolean>;
 }
@@ -30,6 +32,7 @@ export interface StreamOptions {
 export class EventStream {
   readonly account_id: string | null;
   readonly reader: string;
+  readonly holder: string;
   readonly mayStill: () => Promise<boolean>;
   /** The number of the last event that it has been looked at for. */
   position = 0;
@@ -39,12 +42,13 @@ export class EventStream {
   readonly #types: ReadonlySet<EventType> | null;
   readonly #cursors: EventCursors;
 
-  constructor({ response, account_id, types, cursors, reader, mayStill }: StreamOptions) {
+  constructor({ response, account_id, types, cursors, reader, holder, mayStill }: StreamOptions) {
     this.#response = response;
     this.account_id = account_id;
     this.#types = types;
     this.#cursors = cursors;
     this.reader = reader;
+    this.holder = holder;
     this.mayStill = mayStill;
   }
 

@@ -32,6 +32,8 @@ import type { Api } from './typed-api.ts';
 const mebibyte = 1024 * 1024;
 /** Chains and CA bundles. */
 const certificates = { bodyLimit: mebibyte };
+/** What a device would show: ten certificates at the most; reading many more would hold everybody up. */
+const chains = { bodyLimit: 128 * 1024 };
 /** One in PKCS#8, DER, in the clear: over the socket, or over TLS. */
 const privateKeys = { bodyLimit: 16 * 1024 };
 /** Provisioning names the limit of an entry; a little beyond it, so that it can. */
@@ -143,7 +145,7 @@ export function fileRoutes(api: Api, p: Provisioning): void {
     '/accounts/:account/explain',
     {
       ...rule('explain', viewers),
-      ...certificates,
+      ...chains,
       schema: { params: AccountPath, body: FileBody, response: { 200: ExplanationSchema } },
     },
     async ({ params, body }) => {

@@ -65,7 +65,7 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
   api.post(
     '/accounts/:account/fleet-root-cas/:ca/export',
     {
-      ...rule('exportFleetRootCaKey', owners, { secretReply: true }),
+      ...rule('exportFleetRootCaKey', owners, { grants: true, secretReply: true }),
       schema: { params: FleetRootCaPath, body: NewPassphrase, response: { 200: ExportedKeySchema } },
     },
     async ({ params, body }) => {

@@ -1,6 +1,6 @@
 // The guard before every route: who calls, may they, and whom a write is then recorded as made by.
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from '../problem.ts';
 import { actAs } from '../registry/acting.ts';
 import { accountByRef } from '../registry/accounts.ts';
@@ -9,6 +9,13 @@ import type { Registry } from '../registry/writer.ts';
 import { isOpenTo, type MetricsOpen } from './metrics-routes.ts';
 import { noSuchAccount } from './named.ts';
 import { actorOf, type Principal } from './principal.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether it was about an account that whoever asks has no role in, or that is not there. */
+    outsideOfRoles: boolean;
+  }
+}
 
 /** Finds out who calls; null for nobody. Throws Problem `unauthenticated` for a login that does not count any more. */
 export type Authenticate = (
@@ -24,6 +31,7 @@ export function guard(
   { authenticate, metricsOpen }: { authenticate: Authenticate; metricsOpen: MetricsOpen },
 ): void {
   app.decorateRequest('principal', null);
+  app.decorateRequest('outsideOfRoles', false);
   // Before the body is read: who may not call is told so, and not what else is wrong.
   app.addHook('onRequest', async (request) => {
     const { access } = request.routeOptions.config;
@@ -54,6 +62,23 @@ export async function mayStill(
   }
 }
 
+/** Whether who makes a request might make another one, by its rule, with the same parameters. */
+export async function mayAlso(
+  db: Db,
+  request: FastifyRequest,
+  config: FastifyContextConfig,
+  principal: Principal,
+): Promise<boolean> {
+  const other = Object.create(request, { routeOptions: { value: { config } } }) as FastifyRequest;
+  return requireAccess(db, other, principal).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof Problem) return false;
+      throw error;
+    },
+  );
+}
+
 async function requireAccess(db: Db, request: FastifyRequest, principal: Principal): Promise<void> {
   const { access, grants = false } = request.routeOptions.config;
   if (principal.administrator || access === 'signed-in') return;
@@ -63,9 +88,16 @@ async function requireAccess(db: Db, request: FastifyRequest, principal: Princip
   // An account that one has no role in is as one that is not there.
   const account = await accountByRef(db, ref);
   const role = account && principal.roles.get(account.id);
-  if (role === undefined) throw noSuchAccount(ref);
+  if (role === undefined) {
+    request.outsideOfRoles = true;
+    throw noSuchAccount(ref);
+  }
   if (typeof access === 'string' || !access?.includes(role)) throw new Problem('forbidden');
   if (grants && principal.kind === 'token') {
-    throw new Problem('forbidden', 'A token gives nobody a way in.', 'Do this with a login of your own.');
+    throw new Problem(
+      'forbidden',
+      'A token gives nobody a way in, and no key out.',
+      'Do this with a login of your own.',
+    );
   }
 }

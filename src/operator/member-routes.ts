@@ -20,6 +20,7 @@ import { namedAccount } from './named.ts';
 import { invitationJson } from './operator-representations.ts';
 import { namedOperator } from './operator-routes.ts';
 import { linkNext, placeOf } from './paging.ts';
+import { principalOf } from './principal.ts';
 import { owners, readers, rule } from './rule.ts';
 import { AccountPath, PageQuery } from './schemas.ts';
 import type { Api } from './typed-api.ts';
@@ -58,7 +59,8 @@ export function memberRoutes(api: Api, login: Login, url: () => string): void {
     async (request, reply) => {
       const account = await namedAccount(registry.read, request.params.account);
       const { name, role } = request.body;
-      const { operator, invitation } = await knownOrInvited(name);
+      const made_for = principalOf(request).administrator ? null : account.id;
+      const { operator, invitation } = await knownOrInvited(name, made_for);
       const member = await registry.write('grantRole', { account_id: account.id, operator_id: operator.id, role });
       return reply.code(201).send({
         ...memberJson(member),
@@ -103,9 +105,14 @@ export function memberRoutes(api: Api, login: Login, url: () => string): void {
     },
   );
 
-  async function knownOrInvited(name: string): Promise<{ operator: OperatorRow; invitation: Invitation | null }> {
+  async function knownOrInvited(
+    name: string,
+    made_for: string | null,
+  ): Promise<{ operator: OperatorRow; invitation: Invitation | null }> {
     const known = await operatorByName(registry.read, operatorName(name) ?? '');
-    return known ? { operator: known, invitation: null } : createOperator(login, { name, administrator: false });
+    return known
+      ? { operator: known, invitation: null }
+      : createOperator(login, { name, administrator: false, made_for });
   }
 }
 

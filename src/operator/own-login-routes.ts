@@ -59,7 +59,10 @@ export function ownLoginRoutes(api: Api, login: Login): void {
     throw new Problem('forbidden', 'This is for operators who have signed in, about their own login.');
   }
 
-  /** The same, with a password here, and signed in just now: a session that was stolen is not to become a login. */
+  /**
+   * The same, with a password here, and signed in just now. What begins a way in, and what stands in for one, asks for
+   * the password too: a session that was stolen is not to become a login, however fresh it is.
+   */
   async function justSignedIn(request: FastifyRequest): Promise<Own> {
     const found = await own(request);
     requirePassword(found.operator);
@@ -80,9 +83,13 @@ export function ownLoginRoutes(api: Api, login: Login): void {
 
   api.post(
     '/session/totp',
-    { ...rule('beginTotp', 'signed-in', { secretReply: true }), schema: { response: { 201: TotpSchema } } },
+    {
+      ...rule('beginTotp', 'signed-in', { secretReply: true }),
+      schema: { body: PresentPassword, response: { 201: TotpSchema } },
+    },
     async (request, reply) => {
       const { operator } = await justSignedIn(request);
+      await confirmPassword(login, operator, request.body.password);
       return reply.code(201).send({ uri: await beginTotp(login, operator) });
     },
   );
@@ -111,10 +118,11 @@ export function ownLoginRoutes(api: Api, login: Login): void {
     '/session/recovery-codes',
     {
       ...rule('renewRecoveryCodes', 'signed-in', { secretReply: true }),
-      schema: { response: { 201: RecoveryCodesSchema } },
+      schema: { body: PresentPassword, response: { 201: RecoveryCodesSchema } },
     },
     async (request, reply) => {
       const { operator } = await justSignedIn(request);
+      await confirmPassword(login, operator, request.body.password);
       const { totp, passkeys } = await secondFactorsOf(registry.read, operator.id);
       if (totp === null && passkeys.length === 0) {
         throw new Problem('conflict', 'Recovery codes stand in for a second factor, and you have none.');
@@ -133,9 +141,13 @@ export function ownLoginRoutes(api: Api, login: Login): void {
 
   api.post(
     '/session/passkeys/options',
-    { ...rule('beginPasskey', 'signed-in'), schema: { response: { 200: PasskeyOptionsSchema } } },
+    {
+      ...rule('beginPasskey', 'signed-in'),
+      schema: { body: PresentPassword, response: { 200: PasskeyOptionsSchema } },
+    },
     async (request) => {
       const { operator } = await justSignedIn(request);
+      await confirmPassword(login, operator, request.body.password);
       return { ...(await passkeyToAdd(login, operator, siteOf(login, request))) };
     },
   );

@@ -1,8 +1,10 @@
 // ETag on what is read alone, and If-Match on what changes it (RFC 9110 §8.8.3, §13.1.1).
 
 import { hash } from 'node:crypto';
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
 import { Problem } from '../problem.ts';
+import type { Registry } from '../registry/writer.ts';
+import { mayAlso } from './guard.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -33,6 +35,8 @@ const volatile = new Set([
 interface Resource {
   readonly url: string;
   readonly handler: RouteHandlerMethod;
+  /** Who may read it. */
+  readonly config: FastifyContextConfig;
 }
 
 /** The changes that are under way, by what they change; the same for every app over one registry. */
@@ -46,13 +50,17 @@ export type ChangesUnderWay = Map<string, Promise<void>>;
  * Two changes with If-Match of the same thing are done one after the other: of those that name one state, one is done. A
  * change that comes without it may fall between the look and the write of one that has it.
  */
-export function honourPreconditions(app: FastifyInstance, underWay: ChangesUnderWay): void {
+export function honourPreconditions(
+  app: FastifyInstance,
+  registry: Pick<Registry, 'read'>,
+  underWay: ChangesUnderWay,
+): void {
   const resources = new Map<string, Resource>();
   app.decorateRequest('release', null);
 
   app.addHook('onRoute', ({ method, url, handler, config }) => {
-    if (method !== 'GET' || !(/\/:\w+$/.test(url) || config?.entityTag === true)) return;
-    resources.set(url, { url, handler });
+    if (method !== 'GET' || config === undefined || !(/\/:\w+$/.test(url) || config.entityTag === true)) return;
+    resources.set(url, { url, handler, config });
   });
 
   app.addHook('preSerialization', async ({ method, routeOptions }, reply, value) => {
@@ -65,7 +73,11 @@ export function honourPreconditions(app: FastifyInstance, underWay: ChangesUnder
     const wanted = request.headers['if-match'];
     if (wanted === undefined || request.method === 'GET' || request.method === 'HEAD') return;
     const resource = resourceAt(request.routeOptions.url ?? '', resources);
-    if (resource === null) throw failed('Nothing at this path has an ETag.');
+    const { principal } = request;
+    // Who may not read it has no ETag of it, and is not told one.
+    const readable =
+      resource !== null && principal !== null && (await mayAlso(registry.read, request, resource.config, principal));
+    if (!readable) throw failed('Nothing that you may read at this path has an ETag.');
     const value = await represent(resource, request, reply);
     request.release = await turnOf(`${resource.url} ${identityOf(value)}`, underWay);
     const now = entityTagOf(await represent(resource, request, reply));

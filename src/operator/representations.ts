@@ -38,7 +38,7 @@ import type {
   UpstreamJson,
 } from './schemas.ts';
 
-/** What the row of an account alone says of it: enough to know which it was. */
+/** What the row of an account alone says of it: enough to know which it is, or was. */
 export function bareAccountJson({ gateway }: Provisioning, account: Account): AccountJson {
   return {
     id: account.id,

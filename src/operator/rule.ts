@@ -37,7 +37,10 @@ declare module 'fastify' {
 
 /** What else there is to say of a route. */
 export interface Traits {
-  /** Whether it gives somebody a way in: a token that is no administrator's may not, or a stolen one would outlive its end. */
+  /**
+   * Whether it gives somebody a way in, or a key out: a token that is no administrator's may not, or a stolen one would
+   * outlive its end.
+   */
   readonly grants?: boolean;
   /** Whether its reply holds a secret, which is told once. */
   readonly secretReply?: boolean;

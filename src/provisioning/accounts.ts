@@ -110,6 +110,22 @@ export async function deleteAccount(
   }
 }
 
+/**
+ * Throws `forbidden` where an account is to be given another namespace by somebody who does not administer the server: back
+ * ends tell accounts apart by it, and would take its devices for another account's.
+ */
+export function requireMayName(
+  account: Account,
+  namespace: string,
+  { administrator }: { administrator: boolean },
+): void {
+  if (administrator || namespace === account.namespace) return;
+  throw new Problem(
+    'forbidden',
+    'Only an administrator of the server gives an account another namespace: back ends tell accounts apart by it.',
+  );
+}
+
 /** Changes the policy of an account. Throws `invalid_request`. */
 export async function setPolicy({ registry }: Provisioning, account: Account, policy: Policy): Promise<Account> {
   checkPolicy(account.kind, policy);

@@ -5,6 +5,7 @@ import { createSecureContext } from 'node:tls';
 import { Problem } from '../problem.ts';
 import type { Account, Upstream } from '../registry/tables.ts';
 import type { Secret } from '../secret.ts';
+import { requireMayName } from './accounts.ts';
 import type { Provisioning, Seal } from './provisioning.ts';
 
 const standardTimeout = 30_000;
@@ -49,7 +50,10 @@ export async function setUpstream(
   return provisioning.registry.write('setUpstream', shape(provisioning, account, settings, administrator));
 }
 
-/** Paths and services of the open-source deployment (OTA Community Edition), whose namespace is `default`. */
+/** The namespace of the open-source deployment (OTA Community Edition). */
+const otaCommunityNamespace = 'default';
+
+/** Its paths and services. */
 const otaCommunity: readonly (readonly [prefix: string, service: string, rewrite: string])[] = [
   ['/director', 'director', '/api/v1/device/{device_uuid}'],
   ['/repo', 'reposerver', '/api/v1/user_repo'],
@@ -62,13 +66,13 @@ const otaCommunity: readonly (readonly [prefix: string, service: string, rewrite
 
 /**
  * Sets the back ends of the open-source deployment; `base` is a URL that holds `{service}`.
- * Throws as `setUpstream` does.
+ * Throws as `setUpstream` does, and `forbidden` where its namespace is not the account's and the caller may not give it.
  */
 export async function presetUpstreams(
   provisioning: Provisioning,
   account: Account,
   base: string,
-  { administrator }: { administrator: boolean },
+  caller: { administrator: boolean },
 ): Promise<Upstream[]> {
   const { registry } = provisioning;
   if (!base.includes('{service}')) {
@@ -79,10 +83,11 @@ export async function presetUpstreams(
     );
   }
   const upstreams = otaCommunity.map(([prefix, service, rewrite]) =>
-    shape(provisioning, account, { prefix, url: base.replaceAll('{service}', service), rewrite }, administrator),
+    shape(provisioning, account, { prefix, url: base.replaceAll('{service}', service), rewrite }, caller.administrator),
   );
+  requireMayName(account, otaCommunityNamespace, caller);
   await registry.write('setUpstreams', { account_id: account.id, upstreams });
-  await registry.write('setPolicy', { account_id: account.id, namespace: 'default' });
+  await registry.write('setPolicy', { account_id: account.id, namespace: otaCommunityNamespace });
   return upstreams;
 }
 

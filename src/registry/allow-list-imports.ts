@@ -85,7 +85,7 @@ export async function settleAllowListImport(
     device_id,
     labels: labels === null ? null : readLabels(labels),
   }));
-  const imported =
+  const { added, already, updated } =
     found?.state === 'committed'
       ? await importAllowList(tx, { account_id, entries })
       : { added: 0, already: 0, updated: 0 };
@@ -106,7 +106,7 @@ export async function settleAllowListImport(
       .where('id', '=', import_id)
       .execute();
   }
-  return { ...imported, left };
+  return { added, already, updated, left };
 }
 
 /** Imports of every account that a killed server has left behind. */

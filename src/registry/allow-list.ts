@@ -3,9 +3,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Db, prepared, type Tx } from './database.ts';
-import { type Labels, readLabels, withLabels } from './label-values.ts';
+import { type Labels, mostLabels, readLabels, withLabels } from './label-values.ts';
 import { storeLabels } from './labels.ts';
-import type { AllowListTable, DeviceState } from './tables.ts';
+import type { AllowListTable, Device, DeviceState } from './tables.ts';
 
 /** Rows in one statement: far below what SQLite (32,766) and PostgreSQL (65,535) take as parameters. */
 const rowsAtOnce = 500;
@@ -23,23 +23,31 @@ export interface Imported {
   readonly updated: number;
 }
 
+/** The same with the device IDs that were passed over, since there would be more labels than there may be. */
+export interface ImportedRows extends Imported {
+  readonly overfull: readonly string[];
+}
+
 /**
  * Adds device IDs. Of those that are there already the labels are set, and others of them kept; a device that has joined
- * gets them too. The writer does nothing else meanwhile: who has very many brings them by the 10,000.
+ * gets those that are not as its entry had them. The writer does nothing else meanwhile: who has very many brings them by
+ * the 10,000.
  */
 export async function importAllowList(
   tx: Tx,
   { account_id, entries }: { account_id: string; entries: readonly AllowListEntry[] },
-): Promise<Imported> {
-  let added = 0;
-  let updated = 0;
+): Promise<ImportedRows> {
+  const sum = { added: 0, updated: 0 };
+  const overfull: string[] = [];
   for (const some of inParts(lastOfEach(entries))) {
-    const done = await importSome(tx, account_id, some);
-    added += done.added;
-    updated += done.updated;
+    const found = await compare(tx.db, account_id, some);
+    await importSome(tx, account_id, found);
+    sum.added += found.added;
+    sum.updated += found.changes.length - found.added;
+    overfull.push(...found.overfull);
   }
-  if (added + updated > 0) tx.audit({ action: 'allow_list.import', ...listOf(account_id), after: { added, updated } });
-  return { added, already: entries.length - added, updated };
+  if (sum.added + sum.updated > 0) tx.audit({ action: 'allow_list.import', ...listOf(account_id), after: { ...sum } });
+  return { ...sum, already: entries.length - sum.added - overfull.length, overfull };
 }
 
 /** Of device IDs that stand twice the last counts, as if they had come one after the other. */
@@ -47,31 +55,43 @@ function lastOfEach(entries: readonly AllowListEntry[]): AllowListEntry[] {
   return [...new Map(entries.map((each) => [each.device_id, each])).values()];
 }
 
-async function importSome(
-  tx: Tx,
-  account_id: string,
-  some: readonly AllowListEntry[],
-): Promise<Pick<Imported, 'added' | 'updated'>> {
-  const { changes, added } = await compare(tx.db, account_id, some);
-  if (changes.length > 0) {
-    await tx.db
-      .insertInto('allow_list')
-      .values(changes.map((change) => ({ account_id, added_at: tx.now, ...change })))
-      .onConflict((conflict) =>
-        conflict.columns(['account_id', 'device_id']).doUpdateSet((set) => ({ labels: set.ref('excluded.labels') })),
-      )
-      .execute();
+async function importSome(tx: Tx, account_id: string, { changes }: Comparison): Promise<void> {
+  if (changes.length === 0) return;
+  const rows = changes.map(({ device_id, labels }) => ({ account_id, added_at: tx.now, device_id, labels }));
+  await tx.db
+    .insertInto('allow_list')
+    .values(rows)
+    .onConflict((conflict) =>
+      conflict.columns(['account_id', 'device_id']).doUpdateSet((set) => ({ labels: set.ref('excluded.labels') })),
+    )
+    .execute();
+  for (const { joined } of changes) {
+    if (joined === null || joined.labels === joined.device.labels) continue;
+    const { device, labels } = joined;
+    await storeLabels(tx.db, device, labels);
+    tx.audit({
+      action: 'device.label',
+      account_id,
+      object: { kind: 'device', id: device.uuid, name: device.device_id },
+      before: { labels: readLabels(device.labels) },
+      after: { labels: readLabels(labels) },
+    });
   }
-  if (some.some(({ labels }) => labels !== null)) await labelJoined(tx, account_id, some);
-  return { added, updated: changes.length - added };
 }
 
+type Labelled = Pick<Device, 'account_id' | 'uuid' | 'device_id' | 'labels'>;
+
 /** What is not on the list as it is imported. */
-async function compare(
-  db: Db,
-  account_id: string,
-  some: readonly AllowListEntry[],
-): Promise<{ changes: Pick<AllowListTable, 'device_id' | 'labels'>[]; added: number }> {
+interface Comparison {
+  readonly changes: (Pick<AllowListTable, 'device_id' | 'labels'> & {
+    /** The device that has joined under this ID, where there is one, and the labels that it gets. */
+    readonly joined: { readonly device: Labelled; readonly labels: string | null } | null;
+  })[];
+  readonly added: number;
+  readonly overfull: readonly string[];
+}
+
+async function compare(db: Db, account_id: string, some: readonly AllowListEntry[]): Promise<Comparison> {
   const device_ids = some.map(({ device_id }) => device_id);
   const present = await db
     .selectFrom('allow_list')
@@ -80,43 +100,58 @@ async function compare(
     .where('device_id', 'in', device_ids)
     .execute();
   const before = new Map(present.map(({ device_id, labels }) => [device_id, labels]));
+  const joined = some.some(({ labels }) => labels !== null) ? await labelledOf(db, account_id, device_ids) : null;
+  const overfull: string[] = [];
   const changes = some.flatMap(({ device_id, labels }) => {
     const known = before.get(device_id);
-    const merged = withLabels(readLabels(known ?? null), labels ?? {});
-    return known === merged ? [] : [{ device_id, labels: merged }];
+    const present = readLabels(known ?? null);
+    const merged = withLabels(present, labels ?? {});
+    if (known === merged) return [];
+    // What an operator has set at the device meanwhile stays, where the row says nothing new of it.
+    const news = Object.entries(labels ?? {}).filter(([name, value]) => present[name] !== value);
+    const device = joined?.get(device_id);
+    const of = device && { device, labels: withLabels(readLabels(device.labels), Object.fromEntries(news)) };
+    if (isOverfull(merged) || (of && isOverfull(of.labels))) {
+      overfull.push(device_id);
+      return [];
+    }
+    return [{ device_id, labels: merged, joined: of ?? null }];
   });
-  return { changes, added: device_ids.filter((device_id) => !before.has(device_id)).length };
+  return { changes, added: changes.filter(({ device_id }) => !before.has(device_id)).length, overfull };
 }
+
+async function labelledOf(
+  db: Db,
+  account_id: string,
+  device_ids: readonly string[],
+): Promise<ReadonlyMap<string, Labelled>> {
+  const devices = await db
+    .selectFrom('devices')
+    .select(['account_id', 'uuid', 'device_id', 'labels'])
+    .where('account_id', '=', account_id)
+    .where('device_id', 'in', device_ids)
+    .execute();
+  return new Map(devices.map((device) => [device.device_id, device]));
+}
+
+const isOverfull = (labels: string | null): boolean => Object.keys(readLabels(labels)).length > mostLabels;
 
 /** What an import of these entries would come to. */
 export async function weighAllowList(
   db: Db,
   account_id: string,
   entries: readonly AllowListEntry[],
-): Promise<Imported> {
+): Promise<ImportedRows> {
   let added = 0;
   let updated = 0;
+  const overfull: string[] = [];
   for (const some of inParts(lastOfEach(entries))) {
     const found = await compare(db, account_id, some);
     added += found.added;
     updated += found.changes.length - found.added;
+    overfull.push(...found.overfull);
   }
-  return { added, already: entries.length - added, updated };
-}
-
-/** Devices that are there already have the labels at once. */
-async function labelJoined(tx: Tx, account_id: string, some: readonly AllowListEntry[]): Promise<void> {
-  const labels = new Map(some.map((entry) => [entry.device_id, entry.labels]));
-  const joined = await tx.db
-    .selectFrom('devices')
-    .select(['account_id', 'uuid', 'device_id', 'labels'])
-    .where('account_id', '=', account_id)
-    .where('device_id', 'in', [...labels.keys()])
-    .execute();
-  for (const device of joined) {
-    const merged = withLabels(readLabels(device.labels), labels.get(device.device_id) ?? {});
-    if (merged !== device.labels) await storeLabels(tx.db, device, merged);
-  }
+  return { added, already: entries.length - added - overfull.length, updated, overfull };
 }
 
 /** Takes device IDs off the list; devices that have joined stay. Those that were not on it are not counted. */

@@ -6,7 +6,7 @@ import { type Db, prepared, type Tx } from './database.ts';
 import type { DeliveryState, EventRecord, WebhookDelivery } from './event-tables.ts';
 import { eventsAfter, newestEventId } from './events.ts';
 import { ofScope } from './scope.ts';
-import { abandonDeliveries, requireWebhook, webhookById } from './webhooks.ts';
+import { disableGoneWebhook, requireWebhook, webhookById } from './webhooks.ts';
 
 /** How long a message is attempted, in milliseconds. */
 const deliveryPeriod = 24 * 60 * 60 * 1000;
@@ -28,13 +28,7 @@ function bodyOf({ at, type, account_id, data }: EventRecord): string {
 export async function queueDeliveries(tx: Tx, { webhook_id }: { webhook_id: string }): Promise<{ more: boolean }> {
   const webhook = await webhookById(tx.db, webhook_id);
   if (!webhook || webhook.state !== 'active') return { more: false };
-  const { waiting } = await tx.db
-    .selectFrom('webhook_deliveries')
-    .select((select) => select.fn.countAll<number | string>().as('waiting'))
-    .where('webhook_id', '=', webhook_id)
-    .where('state', '=', 'pending')
-    .executeTakeFirstOrThrow();
-  if (Number(waiting) >= mostWaiting) return { more: false };
+  if (!(await hasRoom(tx.db, webhook_id))) return { more: false };
   const upTo = await newestEventId(tx.db);
   const events = await eventsAfter(tx.db, webhook.account_id, { after: webhook.position, upTo, limit: batch });
   const more = events.length === batch;
@@ -46,6 +40,16 @@ export async function queueDeliveries(tx: Tx, { webhook_id }: { webhook_id: stri
   const position = more ? events.at(-1)!.id : upTo;
   await tx.db.updateTable('webhooks').set({ position }).where('id', '=', webhook_id).execute();
   return { more };
+}
+
+async function hasRoom(db: Db, webhook_id: string): Promise<boolean> {
+  const { waiting } = await db
+    .selectFrom('webhook_deliveries')
+    .select((select) => select.fn.countAll<number | string>().as('waiting'))
+    .where('webhook_id', '=', webhook_id)
+    .where('state', '=', 'pending')
+    .executeTakeFirstOrThrow();
+  return Number(waiting) < mostWaiting;
 }
 
 async function insert(
@@ -81,12 +85,16 @@ async function insert(
     .executeTakeFirstOrThrow();
 }
 
-/** Has a webhook sent a message that tells of no event. Throws `not_found`, `conflict` for one that is disabled. */
+/** Has a webhook sent a message that tells of no event. Throws `not_found`, `conflict` for one that is disabled or for which too many wait. */
 export async function queueTest(
   tx: Tx,
   { account_id, webhook_id }: { account_id: string | null; webhook_id: string },
 ): Promise<WebhookDelivery> {
   const webhook = await requireActive(tx.db, account_id, webhook_id);
+  if (!(await hasRoom(tx.db, webhook_id))) {
+    const hint = '`webhook deliveries` shows why they wait.';
+    throw new Problem('conflict', `${mostWaiting} messages wait for the webhook's receiver already.`, hint);
+  }
   const timestamp = new Date(tx.now).toISOString();
   const type = 'webhook.test';
   const body = JSON.stringify({ type, timestamp, account: webhook.account_id, data: { webhook: webhook.id } });
@@ -257,11 +265,10 @@ export async function settleDelivery(tx: Tx, { id, result }: { id: string; resul
     .set(({ fn, val }) => ({
       fault,
       failing_since: delivered ? null : fn.coalesce('failing_since', val(tx.now)),
-      ...(gone && { state: 'disabled' as const }),
     }))
     .where('id', '=', settled.webhook_id)
     .execute();
-  if (gone) await abandonDeliveries(tx, settled.webhook_id);
+  if (gone) await disableGoneWebhook(tx, settled.webhook_id);
 }
 
 /** At the start of the only one who delivers: attempts that were under way are due again. */

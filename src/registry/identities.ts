@@ -45,6 +45,13 @@ export async function recordArrival(tx: Tx, arrival: Arrival): Promise<OperatorR
   if (!known || JSON.stringify(was) !== JSON.stringify(after)) {
     const object = { kind: 'operator', id: row.id, name: row.name };
     tx.audit({ action: 'operator.roles_told', account_id: null, object, before: known ? was : null, after });
+    // Each account is told of its own: what is above is the server's.
+    for (const account_id of new Set([...before.keys(), ...roles.keys()])) {
+      const [one, other] = [before.get(account_id) ?? null, roles.get(account_id) ?? null];
+      if (one === other) continue;
+      const change = { before: one && { role: one }, after: { role: other } };
+      tx.audit({ action: 'operator.roles_told', account_id, object, ...change });
+    }
   }
   if (!welcome) await tx.db.deleteFrom('sessions').where('operator_id', '=', operator.id).execute();
   return welcome ? row : null;
@@ -77,6 +84,7 @@ async function newOperator(tx: Tx, { issuer, subject, names }: Arrival): Promise
         disabled_at: null,
         created_at: tx.now,
         last_sign_in_at: null,
+        made_for: null,
       })
       .onConflict((conflict) => conflict.column('name').doNothing())
       .returningAll()

@@ -28,17 +28,21 @@ export async function createFirstAdministrator(
   tx: Tx,
   { secret_sha256, ...operator }: { secret_sha256: string; id: string; name: string; password: string },
 ): Promise<OperatorRow> {
-  const offer = await offerOf(tx.db);
-  const counts = offer?.secret_sha256 === secret_sha256 && offer.expires_at > tx.now;
-  if (!counts || (await administratorExists(tx.db))) {
-    throw new Problem(
-      'link_invalid',
-      'This link makes no administrator: it is not the one of the last start, has ended, or there is an administrator.',
-      'On the server, `operator create NAME --administrator` makes one.',
-    );
-  }
+  await requireOffer(tx.db, secret_sha256, tx.now);
   await tx.db.deleteFrom('server').where('key', '=', firstAdministrator).execute();
   return createOperator(tx, { ...operator, administrator: true, invitation: null });
+}
+
+/** Throws `link_invalid` unless this secret makes the first administrator at this time, in milliseconds since 1970. */
+export async function requireOffer(db: Db, secret_sha256: string, now: number): Promise<void> {
+  const offer = await offerOf(db);
+  const counts = offer?.secret_sha256 === secret_sha256 && offer.expires_at > now;
+  if (counts && !(await administratorExists(db))) return;
+  throw new Problem(
+    'link_invalid',
+    'This link makes no administrator: it is not the one of the last start, has ended, or there is an administrator.',
+    'On the server, `operator create NAME --administrator` makes one.',
+  );
 }
 
 async function offerOf(db: Db): Promise<NewInvitation | null> {

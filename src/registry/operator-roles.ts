@@ -3,6 +3,7 @@
 import { Problem } from '../problem.ts';
 import type { Db, Tx } from './database.ts';
 import type { OperatorRole, OperatorRow } from './operator-tables.ts';
+import { requireVouched } from './operators.ts';
 
 /** An operator of an account, as the account's people see them: nothing of what they are elsewhere. */
 export interface Member {
@@ -53,7 +54,7 @@ function memberOf({ subject, ...row }: Omit<Member, 'single_sign_on'> & { subjec
 
 /**
  * Gives an operator a role in an account, in place of the one that they have there. Throws `not_found`, or `conflict` for
- * one whose roles come from an identity provider.
+ * one whose roles come from an identity provider, and one whom the owner of another account has made.
  */
 export async function grantRole(
   tx: Tx,
@@ -62,6 +63,7 @@ export async function grantRole(
   const operator = await tx.db.selectFrom('operators').selectAll().where('id', '=', operator_id).executeTakeFirst();
   if (!operator) throw new Problem('not_found', `There is no operator ${operator_id}.`);
   await requireOurs(tx.db, operator);
+  await requireVouched(tx.db, { id: operator_id, account_id });
   const before = await memberById(tx.db, account_id, operator_id);
   await tx.db
     .insertInto('operator_roles')

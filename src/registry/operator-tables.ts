@@ -24,6 +24,11 @@ export interface OperatorsTable {
   disabled_at: number | null;
   created_at: number;
   last_sign_in_at: number | null;
+  /**
+   * The account (UUID) whose owner made them: whoever was handed that invitation may be anybody, under whatever name.
+   * Null once an administrator has made or reset them.
+   */
+  made_for: string | null;
 }
 
 export interface OperatorRolesTable {

@@ -5,6 +5,9 @@ import { type Db, prepared, type Tx } from './database.ts';
 import type { OperatorRoleRow, OperatorRow } from './operator-tables.ts';
 import { revokeTokensOfOperator } from './tokens.ts';
 
+/** Operators whom the owners of an account may make, until an administrator has reset or deleted some. */
+const mostMadeFor = 100;
+
 /** The hash of an invitation's secret, and until when it counts. */
 export interface NewInvitation {
   readonly secret_sha256: string;
@@ -61,7 +64,10 @@ export async function administratorExists(db: Db): Promise<boolean> {
   return row !== undefined;
 }
 
-/** Records a new operator, with a password (as a hash), an invitation, or neither. Throws `name_taken`. */
+/**
+ * Records a new operator, with a password (as a hash), an invitation, or neither; for an account, where an owner of it
+ * makes them and no administrator. Throws `name_taken`, and `conflict` for more than may be made for an account.
+ */
 export async function createOperator(
   tx: Tx,
   given: {
@@ -70,9 +76,11 @@ export async function createOperator(
     administrator: boolean;
     password: string | null;
     invitation: NewInvitation | null;
+    made_for?: string | null;
   },
 ): Promise<OperatorRow> {
-  const { id, name, administrator, password, invitation } = given;
+  const { id, name, administrator, password, invitation, made_for = null } = given;
+  if (made_for !== null) await requireRoomFor(tx.db, made_for);
   const row = await tx.db
     .insertInto('operators')
     .values({
@@ -83,6 +91,7 @@ export async function createOperator(
       disabled_at: null,
       created_at: tx.now,
       last_sign_in_at: null,
+      made_for,
     })
     .onConflict((conflict) => conflict.column('name').doNothing())
     .returningAll()
@@ -104,7 +113,8 @@ export async function createOperator(
 
 /**
  * Renames, promotes, demotes, disables or enables an operator; who is disabled has no session any more. Throws
- * `not_found`, `name_taken`, and `conflict` for the last administrator who could still sign in.
+ * `not_found`, `name_taken`, and `conflict` for the last administrator who could still sign in, and for promoting whom an
+ * owner has made.
  */
 export async function changeOperator(
   tx: Tx,
@@ -121,6 +131,7 @@ export async function changeOperator(
   const disabled = given.disabled ?? before.disabled_at !== null;
   if (name !== before.name && (await operatorByName(tx.db, name))) throw nameTaken(name);
   if (!administrator || disabled) await requireAnotherAdministrator(tx.db, before);
+  if (administrator) await requireVouched(tx.db, { id: given.id, account_id: null });
   const row = await tx.db
     .updateTable('operators')
     .set({
@@ -147,13 +158,19 @@ export async function deleteOperator(tx: Tx, { id }: { id: string }): Promise<{ 
   const row = await requireOperator(tx.db, id);
   await requireAnotherAdministrator(tx.db, row);
   const tokens = await revokeTokensOfOperator(tx, { operator_id: id });
+  const ended = await rolesOf(tx.db, id);
   await tx.db.deleteFrom('operators').where('id', '=', id).execute();
   tx.audit({ action: 'operator.delete', account_id: null, object: objectOf(row), before: shownOf(row) });
+  for (const { account_id, role } of ended) {
+    const change = { before: { role }, after: { role: null } };
+    tx.audit({ action: 'operator.withdraw', account_id, object: objectOf(row), ...change });
+  }
   return { tokens: tokens.map(({ description }) => description) };
 }
 
 /**
  * Takes an operator's password, second factors, known browsers and sessions away; the invitation makes a new password.
+ * Whoever an owner has made is the administrator's from then on, who hands that invitation to whom they mean.
  * Throws `not_found`, and `conflict` for who comes by an identity provider: a password would go past it.
  */
 export async function resetOperator(
@@ -164,7 +181,7 @@ export async function resetOperator(
   await requireNoIdentity(tx.db, id);
   const row = await tx.db
     .updateTable('operators')
-    .set({ password: null })
+    .set({ password: null, made_for: null })
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -241,6 +258,37 @@ async function requireAnotherAdministrator(db: Db, { id, administrator, disabled
     'conflict',
     'This is the last administrator: nobody else could administer the server over HTTPS.',
     'Make another administrator first.',
+  );
+}
+
+/**
+ * Throws `conflict` for whom the owner of an account has made, unless it is about that account: under that name may be
+ * anybody, the owner too, and whoever names them elsewhere means somebody else. Throws `not_found` too.
+ */
+export async function requireVouched(
+  db: Db,
+  { id, account_id }: { id: string; account_id: string | null },
+): Promise<void> {
+  const { name, made_for } = await requireOperator(db, id);
+  if (made_for === null || made_for === account_id) return;
+  throw new Problem(
+    'conflict',
+    `The operator ${name} was made by the owner of an account: nobody else has seen to it that it is whom you mean.`,
+    'An administrator makes sure by `operator reset NAME`, and hands the new invitation to whom it is for.',
+  );
+}
+
+async function requireRoomFor(db: Db, account_id: string): Promise<void> {
+  const { made } = await db
+    .selectFrom('operators')
+    .select(({ fn }) => fn.countAll<number>().as('made'))
+    .where('made_for', '=', account_id)
+    .executeTakeFirstOrThrow();
+  if (made < mostMadeFor) return;
+  throw new Problem(
+    'conflict',
+    `The owners of this account have made ${mostMadeFor} operators, and every name is taken from the whole server.`,
+    'An administrator makes more: `operator create NAME --invite`.',
   );
 }
 

@@ -90,13 +90,23 @@ async function skipToNewest(tx: Tx, { id }: Webhook): Promise<void> {
 }
 
 /** Gives up what waits to be sent to a webhook that is disabled: made active again, it is not sent what is old by then. */
-export async function abandonDeliveries(tx: Tx, webhook_id: string): Promise<void> {
+async function abandonDeliveries(tx: Tx, webhook_id: string): Promise<void> {
   await tx.db
     .updateTable('webhook_deliveries')
     .set({ state: 'failed', fault: 'The webhook was disabled.', leased: 0, next_at: null, settled_at: tx.now })
     .where('webhook_id', '=', webhook_id)
     .where('state', '=', 'pending')
     .execute();
+}
+
+/** Disables a webhook whose receiver says that it is gone for good. */
+export async function disableGoneWebhook(tx: Tx, id: string): Promise<void> {
+  const before = await webhookById(tx.db, id);
+  if (before?.state !== 'active') return;
+  const after = { ...before, state: 'disabled' as const };
+  await tx.db.updateTable('webhooks').set({ state: after.state }).where('id', '=', id).execute();
+  await abandonDeliveries(tx, id);
+  tx.audit({ action: 'webhook.set', ...itself(after), before: membersOf(before), after: membersOf(after) });
 }
 
 /** Removes a webhook and its secrets; nothing more is sent. Throws `not_found`. */

@@ -87,7 +87,7 @@ import { beginSession, endSession, endSessionsOf, recordFailedSignIn, touchSessi
 import { recordToken, recordTokenUse, revokeToken, revokeTokensOfOperator } from './tokens.ts';
 import { recordNarrowing, recordTrustSet } from './trust-sets.ts';
 import { setUpstream, setUpstreams, removeUpstream } from './upstreams.ts';
-import { abandonDeliveries, insertWebhook, removeWebhook, rotateWebhookSecret, updateWebhook } from './webhooks.ts';
+import { disableGoneWebhook, insertWebhook, removeWebhook, rotateWebhookSecret, updateWebhook } from './webhooks.ts';
 
 /** By name. What is not here cannot be written; each takes its part of a transaction and plain arguments. */
 export const writes = {
@@ -201,7 +201,7 @@ export const writes = {
   updateWebhook,
   removeWebhook,
   rotateWebhookSecret,
-  abandonDeliveries,
+  disableGoneWebhook,
   leaseDeliveries,
   pruneDeliveries,
   queueDeliveries,

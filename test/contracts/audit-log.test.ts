@@ -99,6 +99,34 @@ for (const { name, home: newHome } of backends) {
       assert.deepEqual(await of('other'), ['account.create']);
     });
 
+    test('a role that an identity provider tells, or that ends with its operator, is in the log of its account', async () => {
+      using home = newHome();
+      await using registry = await home.open();
+      await open(registry, 'acme', 'other');
+      const arrive = (...roles: { account: string; role: 'owner' | 'auditor' }[]) =>
+        registry.write('recordArrival', { issuer: 'i', subject: 's', names: ['bob'], administrator: false, roles });
+      const bob = await arrive({ account: 'acme', role: 'owner' });
+      await arrive({ account: 'acme', role: 'auditor' }, { account: 'other', role: 'owner' });
+      await arrive({ account: 'other', role: 'owner' });
+      await registry.write('deleteOperator', { id: bob!.id });
+      const of = async (account_id: string) =>
+        (await listAuditEntries(registry.read, { account_id, object: bob!.id }, { limit: 10 })).entries.map(
+          ({ body }) => {
+            const { action, before, after } = JSON.parse(body);
+            return [action, before?.role ?? null, after.role];
+          },
+        );
+      assert.deepEqual(await of('acme'), [
+        ['operator.roles_told', 'auditor', null],
+        ['operator.roles_told', 'owner', 'auditor'],
+        ['operator.roles_told', null, 'owner'],
+      ]);
+      assert.deepEqual(await of('other'), [
+        ['operator.withdraw', 'owner', null],
+        ['operator.roles_told', null, 'owner'],
+      ]);
+    });
+
     test('a list is narrowed down by who, what, whereto and when, however few of many fit', async () => {
       using home = newHome();
       let now = 1_000_000;

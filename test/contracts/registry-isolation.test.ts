@@ -391,7 +391,7 @@ const serverWide: Record<string, unknown[]> = {
   recordOperatorCa: [operatorCa],
   recordOperatorCertificate: [operatorCertificate],
   releaseIdempotencyKey: [{ id: 'mine-idempotency-key' }],
-  abandonDeliveries: ['mine-webhook'],
+  disableGoneWebhook: ['mine-webhook'],
   acceptInvitation: [{ secret_sha256: 'mine-operator-invitation-sha256', password: 'new' }],
   accountById: [me],
   addPasskey: [{ passkey: { ...theirs.passkeys[0], id: 'new' }, recovery: ['code'] }],
@@ -490,6 +490,8 @@ const serverWide: Record<string, unknown[]> = {
   replaceSealedValues: [{ changes: [{ place: sealedPlace, sealed: bytes, resealed: bytes }] }],
   requireAccount: [me],
   requireKey: ['mine-key'],
+  requireOffer: ['sha256', now],
+  requireVouched: [{ id: operator_id, account_id: null }],
   requireLivingCustody: [mine.keys[0]],
   requireLivingMasterKey: [mine.keys[0]!.remembered],
   requireTestAccount: [me],
@@ -510,12 +512,15 @@ const serverWide: Record<string, unknown[]> = {
 
 /** What must be so before some of them are called. */
 const firstOf: Record<string, (db: Db) => Promise<unknown>> = {
-  createFirstAdministrator: (db) => {
-    const offer = { secret_sha256: 'sha256', expires_at: now + 1 };
-    const value = new TextEncoder().encode(JSON.stringify(offer));
-    return db.insertInto('server').values({ key: 'first_administrator', value }).execute();
-  },
+  createFirstAdministrator: offerWaits,
+  requireOffer: offerWaits,
 };
+
+function offerWaits(db: Db): Promise<unknown> {
+  const offer = { secret_sha256: 'sha256', expires_at: now + 1 };
+  const value = new TextEncoder().encode(JSON.stringify(offer));
+  return db.insertInto('server').values({ key: 'first_administrator', value }).execute();
+}
 
 const isListOfKeys = ({ sql }: CompiledQuery): boolean => sql.includes('as "account_name" from "keys"');
 

@@ -39,6 +39,7 @@ import {
 } from '../../src/registry/gateway-cas.ts';
 import { condemnedKeys, forgetKey, heldKeys, keyById } from '../../src/registry/keys.ts';
 import { listRefusals, recordRefusals } from '../../src/registry/refusals.ts';
+import { createOperator, deleteOperator, resetOperator } from '../../src/registry/operators.ts';
 import { reportsOf, storeReport } from '../../src/registry/reports.ts';
 import { narrowingsOf, recordTrustSet, trustSetsFrom } from '../../src/registry/trust-sets.ts';
 import { setUpstreams, upstreamsOf } from '../../src/registry/upstreams.ts';
@@ -64,6 +65,20 @@ for (const { name, home: newHome } of backends) {
       tx = transactionOn(db);
     });
     afterEach(() => home[Symbol.dispose]());
+
+    test('the owners of an account make so many operators, until an administrator has reset or deleted some', async () => {
+      const make = (id: string, made_for: string | null = account_id) =>
+        createOperator(tx, { id, name: id, administrator: false, password: null, invitation: null, made_for });
+      for (let made = 0; made < 100; made += 1) await make(`made-${made}`);
+      await rejects(make('one-more'), 'conflict');
+      await make('of-another-account', 'other');
+      await make('of-an-administrator', null);
+      await resetOperator(tx, { id: 'made-0', invitation: { secret_sha256: 'sha256', expires_at: tx.now + 1 } });
+      await make('one-more');
+      await rejects(make('and-one-more'), 'conflict');
+      await deleteOperator(tx, { id: 'made-1' });
+      await make('and-one-more');
+    });
 
     test('a removed account leaves nothing but the keys that were held for it, to be destroyed, and what was said of it', async () => {
       await insertRows(db, rowsOf('other'));
@@ -366,7 +381,12 @@ for (const { name, home: newHome } of backends) {
     test('an allow-list of thousands is imported, counted, paged and taken back', async () => {
       const device_ids = Array.from({ length: 1_234 }, (_, i) => `device-${String(i).padStart(4, '0')}`);
       const entries = [...device_ids, 'mine-allowed'].map((device_id) => ({ device_id, labels: null }));
-      assert.deepEqual(await importAllowList(tx, { account_id, entries }), { added: 1_234, already: 1, updated: 0 });
+      assert.deepEqual(await importAllowList(tx, { account_id, entries }), {
+        added: 1_234,
+        already: 1,
+        updated: 0,
+        overfull: [],
+      });
       assert.equal(await isAllowed(db, account_id, 'device-1233'), true);
       assert.equal(await isAllowed(db, account_id, 'device-1234'), false);
       const idsOf = async (page: object) => (await allowListOf(db, account_id, page)).map(({ device_id }) => device_id);

@@ -137,6 +137,42 @@ describe('the audit log of a server', { skip: tools }, () => {
     await eventually(async () => (await list('--limit', '1'))[0]?.number != null);
   });
 
+  test('records what is refused to one, however much is refused to another', async () => {
+    const token = async (role: string, ...words: string[]): Promise<string> =>
+      (await fleetroot.json('token', 'create', ...words, '--role', role, '--description', `for ${role}`)).token;
+    const [loud, quiet] = [await token('factory', 'acme'), await token('auditor', 'acme')];
+    const refusedTo = async (secret: string, path: string): Promise<void> => {
+      const url = `http://127.0.0.1:${fleetroot.server.operatorPort}/api/v1/${path}`;
+      const { status } = await fetch(url, { headers: { authorization: `Bearer ${secret}` } });
+      assert.equal(status, 403, path);
+    };
+    const paths = ['operators', 'tokens', 'refusals', 'custody/keys', 'audit', 'events', 'webhooks'];
+    const own = ['tokens', 'webhooks', 'audit', 'events', 'operators', 'upstreams', 'refusals', 'provisioning-keys'];
+    const kinds = [...paths, ...own.map((path) => `accounts/acme/${path}`)];
+    for (let round = 0; round < 6; round += 1) await Promise.all(kinds.map((path) => refusedTo(loud, path)));
+    await refusedTo(quiet, 'operators');
+    const [entry] = await list('--by', 'for auditor');
+    assert.deepEqual([entry?.action, entry?.object.id, entry?.result], ['api.refused', 'listOperators', 'forbidden']);
+    for (let more = 0; more < 30; more += 1) await refusedTo(quiet, 'tokens');
+    // What is only counted is written down when the minute ends, or the server.
+    await fleetroot.restart();
+    const told = await list('--action', 'api.refused', '--result', 'forbidden', '--limit', '1000');
+    const counts = [...told, ...(await list('--action', 'api.refused', '--result', 'refused'))].flatMap(
+      ({ after: members }) => {
+        const { by, count } = (members ?? {}) as { by?: { name: string }; count?: number };
+        return count === undefined ? [] : [[by?.name, count] as const];
+      },
+    );
+    const of = (name: string) => counts.filter(([by]) => by === name).map(([, count]) => count);
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
+    // A minute may have ended in between.
+    assert.ok(of('for factory').length <= 12, JSON.stringify(counts));
+    const alone = (name: string) => told.filter(({ by }) => by.name === name).length;
+    assert.equal(sum(of('for factory')) + alone('for factory'), 6 * kinds.length);
+    assert.equal(sum(of('for auditor')) + alone('for auditor'), 31);
+    assert.equal(of('for auditor').length >= 1, true);
+  });
+
   test('records those who are nobody as long as they are few, and counts them then', async () => {
     const calls = Array.from({ length: 60 }, async () =>
       fetch(`http://127.0.0.1:${fleetroot.server.operatorPort}/api/v1/accounts`).catch(() => null),
@@ -421,16 +457,18 @@ test('checkpoints are pushed to a file and to receivers of syslog, by themselves
 });
 
 test('a receiver of syslog over TCP gets each whole, and one that is away is given the latest when it is back', async () => {
+  // An address that nobody else takes a port of meanwhile.
+  const address = '127.9.8.7';
   let heard = '';
   const receiver = createServer((socket) => socket.on('data', (part) => void (heard += part.toString('utf8'))));
-  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => receiver.listen(0, address, resolve));
   const { port } = receiver.address() as AddressInfo;
   await new Promise((resolve) => receiver.close(resolve));
   {
-    await using fleetroot = await Fleetroot.start({ options: { 'audit.syslog': `tcp://127.0.0.1:${port}` } });
+    await using fleetroot = await Fleetroot.start({ options: { 'audit.syslog': `tcp://${address}:${port}` } });
     await fleetroot.json('account', 'create', 'acme');
     const first: CheckpointJson = await fleetroot.json('audit', 'checkpoint');
-    await new Promise<void>((resolve) => receiver.listen(port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => receiver.listen(port, address, resolve));
     await fleetroot.restart();
     await eventually(() => heard.includes('"type":"fleetroot-audit-checkpoint-v1"'));
     const [, length, message] = /^(\d+) (<109>1 .*)$/s.exec(heard)!;

@@ -2,8 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { openLog } from '../../src/log.ts';
+import { openLogin } from '../../src/login/login.ts';
+import { createFirstAdministrator, offerFirstAdministrator } from '../../src/login/operators.ts';
+import { PasswordHashes } from '../../src/login/password-hash.ts';
 import { CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
+import { openIssuing } from '../support/issuing.ts';
 import { temporaryDirectory } from '../support/process.ts';
 import { needs } from '../support/require.ts';
 import { ServeProcess } from '../support/serve.ts';
@@ -96,6 +101,27 @@ describe('the first administrator', { skip: needs('curl'), timeout: 120_000 }, (
     });
     assert.deepEqual([status, json.code], [403, 'link_invalid']);
     assert.match(json.hint, /operator create/);
+  });
+
+  test('nothing is hashed for who has no link, or one that ended', async () => {
+    await using world = await openIssuing();
+    const { registry, seal, clock } = world;
+    const settings = { idle: minute, lifetime: minute, publicUrl: null, passwords: true };
+    const open = openLogin({ registry, seal, settings, log: openLog('silent'), clock: () => clock.now });
+    await using _failures = open.failures;
+    // Argon2id takes 8 KiB for each lane at the least (RFC 9106 §3.1): whoever gets as far as hashing hears so.
+    const login = { ...open, hashes: new PasswordHashes({ memory: 1, passes: 1, lanes: 1 }) };
+    const make = (secret: string) =>
+      createFirstAdministrator(
+        login,
+        { secret, name: 'first', password: goodPassword },
+        { address: '127.0.0.1', userAgent: null, browser: null },
+      );
+    const secret = await offerFirstAdministrator(login);
+    await assert.rejects(make('A'.repeat(43)), { code: 'link_invalid' });
+    await assert.rejects(make(secret!), { code: 'ERR_OUT_OF_RANGE' });
+    clock.now += 15 * minute;
+    await assert.rejects(make(secret!), { code: 'link_invalid' });
   });
 
   test('a password that is none leaves the link as it is', async () => {

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { BackEnd } from '../support/back-end.ts';
 import { type Answered, CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
+import { operatorCall } from '../support/operator-call.ts';
 import { needs } from '../support/require.ts';
 
 /** An owner with an account, and the IDs of what is in it. */
@@ -172,6 +173,46 @@ describe('two operators in two accounts', { skip: needs('openssl', 'curl', 'unzi
     assert.equal(await stateOf(bob), before);
   });
 
+  test('who looks into the other’s account is in the server’s log, and in neither account’s', async () => {
+    const { token } = await made(alice.browser, `/accounts/${alice.account}/tokens`, {
+      role: 'auditor',
+      description: 'who looks around',
+    });
+    const headers = { Authorization: `Bearer ${token}` };
+    const looked = await new CookieJar(server).call(`/accounts/${bob.account}/devices`, { headers });
+    assert.equal(looked.status, 404);
+    const tried = await server.json('audit', 'list', '--action', 'api.refused', '--by', 'who looks around');
+    assert.deepEqual(
+      tried.map(({ object, after: told, account, result }: any) => [object.id, told, account, result]),
+      [['listDevices', { account: bob.account }, null, 'not_found']],
+    );
+  });
+
+  test('an account’s log tells nothing of how much is done elsewhere', async () => {
+    const path = `/accounts/${alice.account}/audit`;
+    const { json, headers } = await alice.browser.call(`${path}?limit=2`);
+    assert.deepEqual(
+      json.map(({ number, hash }: any) => [number, hash]),
+      [
+        [null, null],
+        [null, null],
+      ],
+    );
+    const cursor = /cursor=([^&>]+)/.exec(headers.get('link') ?? '')?.[1];
+    assert.match(cursor ?? '', /^[\w-]{22}$/);
+    const whole = await alice.browser.call(`${path}?limit=4`);
+    const next = await alice.browser.call(`${path}?limit=2&cursor=${cursor}`);
+    assert.deepEqual([...json, ...next.json], whole.json);
+    for (const other of [
+      await alice.browser.call(`${path}?cursor=49`),
+      await bob.browser.call(`/accounts/${bob.account}/audit?cursor=${cursor}`),
+    ]) {
+      assert.deepEqual([other.status, other.json.code], [400, 'invalid_request']);
+    }
+    const ofServer = await server.json('audit', 'list', alice.account, '--limit', '20');
+    assert.ok(ofServer.some(({ number, hash }: any) => number !== null && hash !== null));
+  });
+
   test('what is the server’s is neither’s', async () => {
     for (const path of ['/operators', '/tokens', '/refusals', '/custody/keys', '/audit', '/events', '/webhooks']) {
       const { status, json } = await alice.browser.call(path);
@@ -225,6 +266,67 @@ describe('two operators in two accounts', { skip: needs('openssl', 'curl', 'unzi
     );
   });
 
+  test('whom an owner has made is nobody elsewhere, until an administrator has reset them', async () => {
+    const name = 'erin@globex.example';
+    const [mine, theirs] = [alice, bob].map(({ account }) => `/accounts/${account}/operators`);
+    const { invitation } = await made(alice.browser, mine!, { name, role: 'auditor' });
+    const body = { secret: invitation.secret, password: goodPassword };
+    assert.equal((await alice.browser.call('/invitation', { body })).status, 200);
+    const impostor = new CookieJar(server);
+    assert.equal((await impostor.signIn(name, goodPassword)).status, 200);
+    const refused = [
+      await bob.browser.call(theirs!, { body: { name, role: 'operator' } }),
+      await bob.browser.call(`${theirs}/${name}`, { method: 'PUT', body: { role: 'operator' } }),
+      await operatorCall(server.dir, 'POST', theirs!, { body: { name, role: 'operator' } }),
+      await operatorCall(server.dir, 'PATCH', `/operators/${name}`, { body: { administrator: true } }),
+    ];
+    for (const { status, json } of refused) {
+      assert.deepEqual([status, json.code], [409, 'conflict'], JSON.stringify(json));
+      assert.match(json.hint, /operator reset/);
+    }
+    assert.equal((await impostor.call(`/accounts/${bob.account}/devices`)).status, 404);
+    // Another change vouches for nobody; another role in the account that made them is its owner's to give.
+    const again = { body: { name, disabled: false } };
+    assert.equal((await operatorCall(server.dir, 'PATCH', `/operators/${name}`, again)).status, 200);
+    assert.equal((await bob.browser.call(theirs!, { body: { name, role: 'operator' } })).status, 409);
+    assert.equal((await alice.browser.call(mine!, { body: { name, role: 'operator' } })).status, 201);
+
+    await server.json('operator', 'reset', name, '--yes');
+    assert.equal((await impostor.call('/session')).status, 401);
+    assert.equal((await impostor.signIn(name, goodPassword)).status, 401);
+    const granted = await bob.browser.call(theirs!, { body: { name, role: 'operator' } });
+    assert.deepEqual([granted.status, granted.json.invitation], [201, null]);
+  });
+
+  test('whom an administrator has invited to an account may be given roles in another', async () => {
+    await server.json('operator', 'invite', 'fay', alice.account, 'auditor');
+    const { status } = await bob.browser.call(`/accounts/${bob.account}/operators`, {
+      body: { name: 'fay', role: 'auditor' },
+    });
+    assert.equal(status, 201);
+  });
+
+  test('the namespace that back ends tell accounts apart by is given by administrators alone', async () => {
+    const path = `/accounts/${alice.account}`;
+    for (const query of ['', '?dry_run=true']) {
+      const { status, json } = await alice.browser.call(path + query, {
+        method: 'PATCH',
+        body: { namespace: bob.account },
+      });
+      assert.deepEqual([status, json.code], [403, 'forbidden'], query);
+    }
+    const preset = { body: { preset: 'ota-community', base: 'https://{service}.example' } };
+    const refused = await alice.browser.call(`${path}/upstreams/preset`, preset);
+    assert.deepEqual([refused.status, refused.json.code], [403, 'forbidden']);
+    assert.deepEqual((await alice.browser.call(`${path}/upstreams`)).json, []);
+    assert.equal((await alice.browser.call(path)).json.namespace, alice.account);
+    await server.json('account', 'set', alice.account, '--namespace', 'default');
+    assert.equal((await alice.browser.call(`${path}/upstreams/preset`, preset)).status, 200);
+    for (const { prefix } of (await alice.browser.call(`${path}/upstreams`)).json)
+      await server.json('upstream', 'remove', alice.account, prefix);
+    await server.json('account', 'set', alice.account, '--namespace', alice.account);
+  });
+
   test('the factory’s people see that a device has arrived, and nothing that it told', async () => {
     const tokens = `/accounts/${alice.account}/tokens`;
     const { token } = await made(alice.browser, tokens, { role: 'factory', description: 'line 3' });
@@ -234,6 +336,21 @@ describe('two operators in two accounts', { skip: needs('openssl', 'curl', 'unzi
     const { status, json } = await new CookieJar(server).call(device, factory);
     assert.deepEqual([status, json.device_id, json.certificates, json.reports], [200, 'car-of-alice', [], []]);
     assert.equal((await new CookieJar(server).call(`${device}/certificates`, factory)).status, 403);
+
+    const read = (call: object) => new CookieJar(server).call('/accounts', call);
+    const [[account], [whole]] = [(await read(factory)).json, (await alice.browser.call('/accounts')).json];
+    for (const part of ['hosts', 'gateway_cas', 'fleet_root_cas', 'device_issuing_keys'] as const)
+      assert.deepEqual([account[part], whole[part].length > 0], [[], true], part);
+    assert.equal(account.name, alice.account);
+    // Not by an ETag either, whether it is guessed or not.
+    const etag = (await alice.browser.call(`/accounts/${alice.account}`)).headers.get('etag')!;
+    for (const tag of ['"a"', '*', etag]) {
+      const { headers } = factory;
+      const removal = { headers: { ...headers, 'If-Match': tag }, body: { device_ids: ['none'] } };
+      const answer = await new CookieJar(server).call(`/accounts/${alice.account}/allow-list/remove`, removal);
+      assert.deepEqual([answer.status, answer.json.code], [412, 'precondition_failed'], tag);
+      assert.ok(!JSON.stringify(answer.json).includes(etag.replaceAll('"', '')), tag);
+    }
   });
 
   test('an owner’s back ends are outside, an administrator’s anywhere', async () => {

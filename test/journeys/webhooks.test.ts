@@ -178,6 +178,8 @@ describe('a webhook', () => {
       return webhook.state === 'disabled' && webhook;
     });
     assert.match(gone.last_fault, /410/);
+    const [entry] = await fleetroot.json('audit', 'list', 'acme', '--action', 'webhook.set');
+    assert.deepEqual([entry.by.kind, entry.before.state, entry.after.state], ['server', 'active', 'disabled']);
     assert.equal((await deliveries(id))[0].state, 'failed');
     assert.equal((await call('POST', `/accounts/acme/webhooks/${id}/test`)).code, 'conflict');
     receiver.answer = answering(200);

@@ -88,6 +88,39 @@ describe('lock-out', { skip: needs('curl'), timeout: 300_000 }, () => {
     assert.equal((await new CookieJar(server, '127.0.0.17').signIn('ada', goodPassword)).status, 200);
   });
 
+  test('whoever signs in from all their browsers at once keeps nobody else out', async () => {
+    const ada = new CookieJar(server, '127.0.0.19');
+    assert.equal((await ada.signIn('ada', goodPassword)).status, 200);
+    const cookies: string[] = [];
+    for (let each = 0; each < 12; each += 1) {
+      const jar = new CookieJar(server, '127.0.0.20');
+      assert.equal((await jar.signIn('bob', goodPassword)).status, 200);
+      cookies.push([...(await jar.cookies())].map(([name, value]) => `${name}=${value}`).join('; '));
+    }
+    const agent = new Agent({ keepAlive: true, maxSockets: 250 });
+    const flooding = new AbortController();
+    const full = Promise.withResolvers<void>();
+    const flood = cookies.flatMap((cookie) =>
+      Array.from({ length: 9 }, async () => {
+        while (!flooding.signal.aborted) {
+          const status = await signInOf(server, { name: 'bob', password: goodPassword, cookie }, '127.0.0.20', agent);
+          if (status === 429) full.resolve();
+        }
+      }),
+    );
+    const floods = Promise.all(flood);
+    const answers: number[] = [];
+    try {
+      await Promise.race([full.promise, floods]);
+      for (let each = 0; each < 3; each += 1) answers.push((await ada.signIn('ada', goodPassword)).status);
+    } finally {
+      flooding.abort();
+      await floods;
+      agent.destroy();
+    }
+    assert.deepEqual(answers, [200, 200, 200]);
+  });
+
   test('links are guessed ten times, and then waited for', async () => {
     const answers: number[] = [];
     for (let each = 0; each < 11; each += 1) {
@@ -107,7 +140,17 @@ test('an IPv6 customer is one, whichever of their addresses they take', () => {
 
 /** The status that one bad sign-in from an address is answered with. */
 function badSignIn(server: Fleetroot, localAddress: string, agent: Agent): Promise<number> {
-  const body = JSON.stringify({ name: 'ada', password: 'not the password' });
+  return signInOf(server, { name: 'ada', password: 'not the password', cookie: '' }, localAddress, agent);
+}
+
+/** The status that a sign-in from an address is answered with. */
+function signInOf(
+  server: Fleetroot,
+  { cookie, ...given }: { name: string; password: string; cookie: string },
+  localAddress: string,
+  agent: Agent,
+): Promise<number> {
+  const body = JSON.stringify(given);
   return new Promise((resolve, reject) => {
     const call = request({
       host: '127.0.0.1',
@@ -115,7 +158,12 @@ function badSignIn(server: Fleetroot, localAddress: string, agent: Agent): Promi
       localAddress,
       method: 'POST',
       path: '/api/v1/session',
-      headers: { host: 'localhost', 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+      headers: {
+        host: 'localhost',
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
+        ...(cookie !== '' && { cookie, 'x-fleetroot': '1' }),
+      },
       agent,
     });
     call.once('error', reject);

@@ -51,3 +51,29 @@ test('only so many work at a time, who is known goes first, and who finds too ma
   await Promise.all(all);
   assert.deepEqual(order, ['first', 'known', 'stranger', 'another']);
 });
+
+test("nobody takes more than two places, and every fourth turn is a stranger's", async () => {
+  const turns = new Turns({ atOnce: 1, waiting: 9 });
+  const order: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const work = (name: string, known: boolean, whose: string) =>
+    turns.take(
+      known,
+      async () => {
+        order.push(name);
+        await gate.promise;
+      },
+      whose,
+    );
+  const all = [work('first', true, 'ada'), work('second', true, 'ada')];
+  await assert.rejects(
+    work('third', true, 'ada'),
+    (error) => error instanceof Problem && error.code === 'too_many_requests',
+  );
+  all.push(work('stranger', false, 'x'), work('another', false, 'y'));
+  for (const name of ['b', 'c', 'd', 'e']) all.push(work(name, true, name));
+  gate.resolve();
+  await Promise.all(all);
+  assert.deepEqual(order, ['first', 'second', 'b', 'c', 'stranger', 'd', 'e', 'another']);
+  await work('later', true, 'ada');
+});

@@ -47,7 +47,7 @@ describe('second factors', { skip: needs('curl'), timeout: 300_000 }, () => {
 
   async function withApp(): Promise<{ name: string; jar: CookieJar; secret: Buffer; recovery: string[] }> {
     const { name, jar } = await somebody();
-    const { json } = await jar.call('/session/totp', { method: 'POST' });
+    const { json } = await jar.call('/session/totp', { body: { password: goodPassword } });
     const secret = secretOfUri(json.uri);
     const { status, json: confirmed } = await jar.call('/session/totp/confirm', {
       body: { code: totpAt(secret, now) },
@@ -60,7 +60,7 @@ describe('second factors', { skip: needs('curl'), timeout: 300_000 }, () => {
   describe('an authenticator app', () => {
     test('is asked for once a code of it has been seen, and not before', async () => {
       const { name, jar } = await somebody();
-      const { json } = await jar.call('/session/totp', { method: 'POST' });
+      const { json } = await jar.call('/session/totp', { body: { password: goodPassword } });
       assert.match(json.uri, new RegExp(`^otpauth://totp/Fleetroot:${name}\\?issuer=Fleetroot&secret=[A-Z2-7]{32}&`));
       assert.equal((await new CookieJar(server).signIn(name, goodPassword)).status, 200);
       const wrong = await jar.call('/session/totp/confirm', { body: { code: '000000' } });
@@ -143,7 +143,7 @@ describe('second factors', { skip: needs('curl'), timeout: 300_000 }, () => {
     test('is set up by a session that has just begun', async () => {
       const { jar } = await somebody();
       now += 15 * minute;
-      const { status, json } = await jar.call('/session/totp', { method: 'POST' });
+      const { status, json } = await jar.call('/session/totp', { body: { password: goodPassword } });
       assert.deepEqual([status, json.code], [403, 'sign_in_again']);
     });
 
@@ -161,13 +161,23 @@ describe('second factors', { skip: needs('curl'), timeout: 300_000 }, () => {
     });
   });
 
+  test('nothing that begins a way in is had with the session alone, however fresh it is', async () => {
+    const { jar } = await withApp();
+    for (const path of ['/session/totp', '/session/recovery-codes', '/session/passkeys/options']) {
+      const none = await jar.call(path, { method: 'POST' });
+      assert.deepEqual([none.status, none.json.code], [400, 'invalid_request'], path);
+      const wrong = await jar.call(path, { body: { password: 'not the password' } });
+      assert.deepEqual([wrong.status, wrong.json.code], [403, 'forbidden'], path);
+    }
+  });
+
   test('a recovery code stands in for the app, once, however it is typed', async () => {
     const { name, jar, recovery } = await withApp();
     const use = (code: string, from: string) => new CookieJar(server, from).signIn(name, goodPassword, code);
     const first = await use(recovery[0]!.toUpperCase().replaceAll('-', ' '), '127.0.6.1');
     assert.deepEqual([first.json.method, first.json.recovery_codes_left], ['password_and_recovery_code', 9]);
     assert.equal((await use(recovery[0]!, '127.0.6.2')).status, 401);
-    const { json } = await jar.call('/session/recovery-codes', { method: 'POST' });
+    const { json } = await jar.call('/session/recovery-codes', { body: { password: goodPassword } });
     assert.equal(json.recovery_codes.length, 10);
     assert.equal((await use(recovery[1]!, '127.0.6.3')).status, 401);
     assert.equal((await use(json.recovery_codes[1], '127.0.6.4')).status, 200);
@@ -179,7 +189,7 @@ describe('second factors', { skip: needs('curl'), timeout: 300_000 }, () => {
     async function withPasskey() {
       const { name, jar } = await somebody();
       const passkey = new Authenticator(origin());
-      const { json: options } = await jar.call('/session/passkeys/options', { method: 'POST' });
+      const { json: options } = await jar.call('/session/passkeys/options', { body: { password: goodPassword } });
       const added = await jar.call('/session/passkeys', {
         body: { name: 'laptop', credential: passkey.create(options) },
       });
@@ -225,7 +235,7 @@ describe('second factors', { skip: needs('curl'), timeout: 300_000 }, () => {
     test('that is not known, or answers what was asked for something else, is refused', async () => {
       const { jar, passkey } = await withPasskey();
       assert.equal((await signInBy(new Authenticator(origin()))).status, 401);
-      const { json: adding } = await jar.call('/session/passkeys/options', { method: 'POST' });
+      const { json: adding } = await jar.call('/session/passkeys/options', { body: { password: goodPassword } });
       assert.equal((await signInBy(passkey, { challenge: adding.challenge })).status, 401);
       const { json: options } = await jar.call('/session/passkey/options', { method: 'POST' });
       const fresh = new Authenticator(origin());

@@ -144,6 +144,11 @@ describe('tokens', () => {
     const refused = await call(owner, 'POST', '/accounts/acme/tokens', wanted);
     assert.deepEqual([refused.status, refused.json.code], [403, 'forbidden']);
     assert.equal((await call(owner, 'POST', '/tokens', { ...wanted, role: 'administrator' })).status, 403);
+    // A key that was taken out makes devices without end.
+    for (const path of ['fleet-root-cas/generated/export', 'gateway-cas/standby/export']) {
+      const exported = await call(owner, 'POST', `/accounts/acme/${path}`, { passphrase: 'as good as any passphrase' });
+      assert.deepEqual([exported.status, exported.json.code], [403, 'forbidden'], path);
+    }
 
     const administrator = await create('--role', 'administrator', '--description', 'set-up', '--expires', '10d');
     const made = await call(administrator.token, 'POST', '/accounts/acme/tokens', wanted);

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { importAllowListFile, settleAllowListImports } from '../../src/operator/allow-list-import.ts';
-import { allowListOf } from '../../src/registry/allow-list.ts';
-import { backends, someAccount } from '../support/registry.ts';
+import { allowListOf, importAllowList, weighAllowList } from '../../src/registry/allow-list.ts';
+import { mostLabels, readLabels } from '../../src/registry/label-values.ts';
+import { setLabels, storeLabels } from '../../src/registry/labels.ts';
+import { backends, insertRows, rowsOf, someAccount, transactionOn } from '../support/registry.ts';
 
 const entries = Array.from({ length: 25_000 }, (_, index) => ({
   device_id: `d${index}`,
@@ -53,5 +55,71 @@ for (const { name, home: newHome } of backends) {
     await assert.rejects(importAllowListFile(registry, { id: 'acme' }, broken(), { all_or_nothing: true }), /aborted/);
     const listed = (await allowListOf(registry.read, 'acme')).map(({ device_id }) => device_id);
     assert.deepEqual(listed, ['a', 'b']);
+  });
+
+  test(`what a device has joined with changes by what is new in its row alone, and is told, on ${name}`, async () => {
+    using home = newHome();
+    const db = await home.database();
+    const rows = rowsOf('mine');
+    await insertRows(db, rows);
+    const account_id = rows.accounts[0]!.id;
+    const { uuid, device_id } = rows.devices[0]!;
+    await storeLabels(db, { account_id, uuid }, '{"line":"A","vin":"W1"}');
+    const tx = transactionOn(db);
+    const bring = (labels: Record<string, string>) =>
+      importAllowList(tx, { account_id, entries: [{ device_id, labels }] });
+    const labels = async () =>
+      readLabels(
+        (await db.selectFrom('devices').select('labels').where('uuid', '=', uuid).executeTakeFirstOrThrow()).labels,
+      );
+    await bring({ line: 'A', vin: 'W1' });
+    await setLabels(tx, { account_id, device: device_id, labels: { line: 'by hand' } });
+    await bring({ line: 'A', vin: 'W1' });
+    assert.deepEqual(await labels(), { line: 'by hand', vin: 'W1' });
+    tx.notes.length = 0;
+    await bring({ line: 'A', vin: 'W2' });
+    assert.deepEqual(await labels(), { line: 'by hand', vin: 'W2' });
+    assert.deepEqual(
+      tx.notes.filter(({ action }) => action === 'device.label'),
+      [
+        {
+          action: 'device.label',
+          account_id,
+          object: { kind: 'device', id: uuid, name: device_id },
+          before: { labels: { line: 'by hand', vin: 'W1' } },
+          after: { labels: { line: 'by hand', vin: 'W2' } },
+        },
+      ],
+    );
+    const more = Object.fromEntries(Array.from({ length: mostLabels - 1 }, (_, index) => [`l${index}`, 'x']));
+    const entries = [{ device_id, labels: more }];
+    assert.deepEqual((await weighAllowList(db, account_id, entries)).overfull, [device_id]);
+    const { added, already, updated, overfull } = await importAllowList(tx, { account_id, entries });
+    assert.deepEqual([added, already, updated, overfull], [0, 0, 0, [device_id]]);
+    assert.deepEqual(await labels(), { line: 'by hand', vin: 'W2' });
+  });
+
+  test(`a row that would bring more labels than there may be is told as wrong, on ${name}`, async () => {
+    using home = newHome();
+    const { created_at, ready_at, ...account } = someAccount('acme');
+    await using registry = await home.open();
+    await registry.write('insertAccount', { account, host: 'acme.example' });
+    const file = (mark: string) =>
+      async function* () {
+        const heads = Array.from({ length: 10 }, (_, index) => `${mark}${index}`).join(',');
+        const values = Array.from({ length: 10 }, () => 'x').join(',');
+        yield Buffer.from(`device_id,${heads}\n${mark},${values}\nboth,${values}\n`);
+      };
+    const bring = (mark: string, options = {}) => importAllowListFile(registry, { id: 'acme' }, file(mark)(), options);
+    assert.equal((await bring('a')).faults_total, 0);
+    await assert.rejects(bring('b', { all_or_nothing: true }), /Line 3: It would have more than 16 labels/);
+    for (const options of [{ dry_run: true }, {}]) {
+      const { rows, added, updated, faults } = await bring('b', options);
+      assert.deepEqual([rows, added, updated], [2, 1, 0]);
+      assert.deepEqual(
+        faults.map(({ line, device_id }) => [line, device_id]),
+        [[3, 'both']],
+      );
+    }
   });
 }

@@ -61,14 +61,14 @@ describe('an export of devices', () => {
   test('in CSV is RFC 4180, each label a column, and no cell a formula', async () => {
     const { home, db } = await openFleet(['=1+1', '+1', '-1', '@a', 'a,b', 'say "hi"', 'a=b']);
     using _home = home;
-    await storeLabels(db, { account_id, uuid: 'uuid a,b' }, '{"note":"=cmd()"}');
+    await storeLabels(db, { account_id, uuid: 'uuid a,b' }, '{"constructor":"x","note":"=cmd()"}');
     const text = (await exportDevices(db, account_id, {}, 'csv').toArray()).join('');
     const [head, ...lines] = text.split('\r\n');
-    assert.match(head!, /^device_id,uuid,state,.*,last_seen,label:note,label:vin$/);
+    assert.match(head!, /^device_id,uuid,state,.*,last_seen,label:constructor,label:note,label:vin$/);
     const first = lines.map((line) => /^("(?:[^"]|"")*"|[^,]*)/.exec(line)![1]);
     assert.deepEqual(first, ["'+1", "'-1", "'=1+1", "'@a", '"a,b"', 'a=b', 'mine-device-id', '"say ""hi"""', '']);
-    assert.match(lines[4]!, /,'=cmd\(\),$/);
-    assert.match(lines[6]!, /,,mine-vin$/);
+    assert.match(lines[4]!, /,x,'=cmd\(\),$/);
+    assert.match(lines[6]!, /,,,mine-vin$/);
   });
 
   test('of a filter has those alone', async () => {

@@ -16,6 +16,7 @@ export function rowsOfOperator(operator_id: string) {
         disabled_at: null,
         created_at: 1,
         last_sign_in_at: null,
+        made_for: null,
       },
     ],
     sessions: [

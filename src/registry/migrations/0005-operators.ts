@@ -27,8 +27,10 @@ export async function up(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Pro
     .addColumn('disabled_at', instant)
     .addColumn('created_at', instant, required)
     .addColumn('last_sign_in_at', instant)
+    .addColumn('made_for', 'text')
     .execute();
   await db.schema.createIndex('operators_by_rank').on('operators').columns(['administrator', 'disabled_at']).execute();
+  await db.schema.createIndex('operators_made_for').on('operators').column('made_for').execute();
 
   await ofOperator('operator_roles')
     .addColumn('account_id', 'text', required)
