@@ -76,7 +76,7 @@ export function clientOf(place: Place): Client {
         for (const item of jsonOf(await whole(reply, place), place) as Item[]) items.push(item);
         page = /<([^>]+)>; rel="next"/.exec(String(reply.headers['link']))?.[1] ?? null;
       }
-      return items;
+      return items.slice(0, most);
     },
     async stream(path, accept) {
       const reply = await open('GET', root + path, accept);

@@ -36,7 +36,8 @@ export const eventCommands = [
       after: text('ID', 'what came after this event instead, in its order'),
     },
     call: ({ account: name, type: types, limit, after }, { api }) =>
-      api.get<EventJson[]>(pathOf(name) + queryOf({ types: typesOf(types), limit, after })),
+      // Whole pages, since those of other types are left out of each.
+      api.list<EventJson>(pathOf(name) + queryOf({ types: typesOf(types), limit: 1_000, after }), limit ?? 100),
     print: eventTable,
   }),
   command({

@@ -54,7 +54,8 @@ export function commandReference(command: Command): string {
 
 function overview(commands: readonly Command[]): string {
   return [
-    'usage: fleetroot COMMAND …, with --data DIR for another data directory than ./fleetroot-data\n',
+    'usage: fleetroot COMMAND …, with --data DIR for another data directory than ./fleetroot-data,\n' +
+      'or --url or --context for a server elsewhere (`fleetroot login --help`)\n',
     columns(Object.fromEntries(commands.map((command) => [command.words.join(' '), command.about]))),
     columns(describeOptions(Object.fromEntries(globalOptions.map((name) => [name, commonOptions[name]])))),
   ].join('\n');

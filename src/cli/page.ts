@@ -57,14 +57,21 @@ function widthsOf(rows: readonly (readonly string[])[]): number[] {
   return widths;
 }
 
-/** The same, the widest made narrower until all fit; the first stays whole, since it is what a row is called by. */
+/** An instant as the API writes it: at a terminal the minute is enough. */
+const instant = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):[\d.]+Z$/;
+
+/**
+ * The same, the widest made narrower until all fit, and the last left out where that is not enough; the first stays whole,
+ * since it is what a row is called by.
+ */
 function fitted(widths: readonly number[], columns: number): number[] {
   const made = [...widths];
   const tooWide = (): number => made.reduce((sum, one) => sum + one + gap.length, -gap.length) - columns;
   for (let over = tooWide(); over > 0; over = tooWide()) {
     const widest = made.reduce((at, one, column) => (column > 0 && one > (made[at] ?? 0) ? column : at), -1);
-    if (widest === -1 || made[widest]! <= narrowest) break;
-    made[widest] = made[widest]! - 1;
+    if (widest !== -1 && made[widest]! > narrowest) made[widest] = made[widest]! - 1;
+    else if (made.length > 2) made.pop();
+    else break;
   }
   return made;
 }
@@ -82,9 +89,10 @@ interface Layout {
 function aligned(rows: readonly (readonly string[])[], { widths, styled = (cell) => cell }: Layout): string {
   const line = (row: readonly string[], at: number): string =>
     row
+      .slice(0, widths.length)
       .map((cell, column) => {
         const shown = cut(cell, widths[column]!);
-        const pad = column === row.length - 1 ? '' : ' '.repeat(widths[column]! - width(shown));
+        const pad = column === widths.length - 1 ? '' : ' '.repeat(widths[column]! - width(shown));
         return styled(shown, at) + pad;
       })
       .join(gap)
@@ -110,13 +118,15 @@ export function table<Row>(
   const widths = widthsOf(all);
   return {
     out: aligned(all, { widths }),
-    fit: (look) =>
-      aligned(all, {
-        widths: look.columns === null ? widths : fitted(widths, look.columns),
-        ...(look.colours && {
+    fit({ columns: most, colours }) {
+      const shown = most === null ? all : all.map((row) => row.map((cell) => cell.replace(instant, '$1 $2')));
+      return aligned(shown, {
+        widths: most === null ? widths : fitted(widthsOf(shown), most),
+        ...(colours && {
           styled: (cell, row) => (row === 0 ? styleText('bold', cell, { validateStream: false }) : coloured(cell)),
         }),
-      }),
+      });
+    },
   };
 }
 

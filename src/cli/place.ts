@@ -69,10 +69,11 @@ function atUrl(given: string, { token, ca }: Pointers, env: NodeJS.ProcessEnv): 
 
 function inContext(name: string, { token, ca }: Pointers, env: NodeJS.ProcessEnv): Place {
   const context = contextNamed(readContexts(env), name);
+  const shown = token ?? env['FLEETROOT_TOKEN'];
   return {
     kind: 'remote',
     url: operatorUrl(context.url),
     ca: ca === undefined ? context.ca : readFile(ca).toString('utf8'),
-    login: token === undefined ? context.login : { token },
+    login: shown === undefined ? context.login : { token: shown },
   };
 }

@@ -68,7 +68,7 @@ async function confirm(
     const rules = impact.by_rule.map(({ code, devices }) => `${code} ${devices}`).join(', ');
     const { devices, seen_last_day, refused } = impact;
     terminal.err(
-      `${devices} device(s) touched, ${seen_last_day} of them seen in the last day; ${refused} refused from now on: ${rules}.\n`,
+      `${devices} device(s) touched, ${seen_last_day} of them seen in the last day; ${refused} refused from now on${rules && `: ${rules}`}.\n`,
     );
   }
 }

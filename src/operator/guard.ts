@@ -79,12 +79,14 @@ export async function mayAlso(
   );
 }
 
+const whoMay = 'docs/roles.md has a table of who may do what; `whoami` shows the roles of this login.';
+
 async function requireAccess(db: Db, request: FastifyRequest, principal: Principal): Promise<void> {
   const { access, grants = false } = request.routeOptions.config;
   if (principal.administrator || access === 'signed-in') return;
   if (access === 'metrics' && principal.metrics) return;
   const { account: ref } = request.params as { account?: string };
-  if (ref === undefined) throw new Problem('forbidden');
+  if (ref === undefined) throw new Problem('forbidden', undefined, whoMay);
   // An account that one has no role in is as one that is not there.
   const account = await accountByRef(db, ref);
   const role = account && principal.roles.get(account.id);
@@ -92,7 +94,7 @@ async function requireAccess(db: Db, request: FastifyRequest, principal: Princip
     request.outsideOfRoles = true;
     throw noSuchAccount(ref);
   }
-  if (typeof access === 'string' || !access?.includes(role)) throw new Problem('forbidden');
+  if (typeof access === 'string' || !access?.includes(role)) throw new Problem('forbidden', undefined, whoMay);
   if (grants && principal.kind === 'token') {
     throw new Problem(
       'forbidden',

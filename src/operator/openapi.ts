@@ -78,8 +78,41 @@ function describe(schema: FastifySchema | undefined, url: string, { config, meth
     ...(isOpen(schema?.querystring) && { querystring: undefined }),
     ...headersOf(String(method), url, access),
     ...(isFile(schema?.body) && { consumes: ['application/octet-stream'] }),
-    response: { ...(schema?.response as object | undefined), default: problems },
+    response: { ...answersOf(operationId, schema?.response as Responses | undefined), default: problems },
   } as FastifySchema;
+}
+
+type Responses = Readonly<Record<string, unknown>>;
+
+/** What is answered in another form than JSON, or in JSON that no schema of the route's holds to. */
+const forms: Readonly<Record<string, readonly string[]>> = {
+  exportAudit: ['application/jsonl'],
+  exportDevices: ['text/csv', 'application/jsonl'],
+  finishSingleSignOn: ['text/html'],
+  getApiPage: ['text/html'],
+  getApiPagePart: ['text/css', 'text/javascript', 'image/png'],
+  getApiPageScript: ['text/javascript'],
+  getFirstAdministratorPage: ['text/html'],
+  getHealth: ['application/json'],
+  getInvitationPage: ['text/html'],
+  getLinkPageScript: ['text/javascript'],
+  getMetrics: ['text/plain'],
+  getOpenApi: ['application/json'],
+  getReadiness: ['application/json'],
+};
+const streams = ['listEvents', 'listServerEvents'];
+
+/** What the operation answers where all is well, by its status. */
+function answersOf(operationId: string, response: Responses = {}): Responses {
+  const described = (content: object) => ({ ...response, 200: { description: 'Done.', content } });
+  const form = forms[operationId];
+  if (form !== undefined) {
+    const schema = form.includes('application/json') ? { type: 'object' } : { type: 'string' };
+    return described(Object.fromEntries(form.map((type) => [type, { schema }])));
+  }
+  if (!streams.includes(operationId)) return response;
+  const stream = { 'text/event-stream': { schema: { type: 'string' } } };
+  return described({ 'application/json': { schema: response['200'] }, ...stream });
 }
 
 /** What every call of its kind may come with, whose schemas no route repeats. */

@@ -44,6 +44,10 @@ test('every operation has a name of its own, a summary, a tag, its security, its
     assert.match(operation.summary, /^[A-Z][a-z ]+/, what);
     assert.equal(operation.tags.length, 1, what);
     assert.ok(operation['x-roles'].length > 0, what);
+    assert.ok(
+      Object.keys(operation.responses).some((status) => /^[23]/.test(status)),
+      `${what} says what it answers`,
+    );
     const open = operation['x-roles'].includes('anyone');
     assert.deepEqual(operation.security, open ? [] : [{ session: [] }, { token: [] }], what);
     assert.deepEqual(
