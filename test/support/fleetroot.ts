@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { run } from '../../src/cli/program.ts';
 import { type ConfigOptions, loadConfig } from '../../src/config.ts';
 import { openLog } from '../../src/log.ts';
+import { Problem } from '../../src/problem.ts';
 import { Secret } from '../../src/secret.ts';
 import { type Server, startServer } from '../../src/server.ts';
+import { eventually } from './eventually.ts';
 import { Image } from './image.ts';
 import type { Outcome } from './process.ts';
 
@@ -62,7 +64,9 @@ export class Fleetroot implements AsyncDisposable {
     const ports = this.#server.gatewayPorts;
     await this.#server[Symbol.asyncDispose]();
     await meanwhile();
-    this.#server = await open(this.dir, { ...this.#options, 'gateway.port': ports }, this.#clock);
+    const again = () => open(this.dir, { ...this.#options, 'gateway.port': ports }, this.#clock);
+    // A port that was given by the system may be the own end of somebody's connection meanwhile, and is given back.
+    this.#server = await eventually(() => again().catch(nullWherePortTaken));
   }
 
   /** Has the gateway certificates looked at, as happens every hour. */
@@ -117,6 +121,11 @@ export class Fleetroot implements AsyncDisposable {
     await this.#server[Symbol.asyncDispose]();
     await rm(this.dir, { recursive: true, force: true });
   }
+}
+
+function nullWherePortTaken(error: unknown): null {
+  if (error instanceof Problem && error.code === 'unavailable' && error.message.endsWith('it is in use.')) return null;
+  throw error;
 }
 
 function open(dir: string, options: ConfigOptions, clock: () => number): Promise<Server> {

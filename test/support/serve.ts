@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { eventually } from './eventually.ts';
 
 const launcher = fileURLToPath(new URL('../../fleetroot', import.meta.url));
 
@@ -24,8 +25,20 @@ export class ServeProcess implements AsyncDisposable {
     }
   }
 
-  /** Starts it and waits until it serves; rejects with what it said where it ends instead. */
-  static async start(dir: string, ...options: string[]): Promise<ServeProcess> {
+  /**
+   * Starts it and waits until it serves; rejects with what it said where it ends instead. A port of before may be the own
+   * end of somebody's connection meanwhile, and is given back.
+   */
+  static start(dir: string, ...options: string[]): Promise<ServeProcess> {
+    return eventually(() =>
+      ServeProcess.#startOnce(dir, options).catch((error: unknown) => {
+        if (String(error).includes(': it is in use.')) return null;
+        throw error;
+      }),
+    );
+  }
+
+  static async #startOnce(dir: string, options: readonly string[]): Promise<ServeProcess> {
     const started = new ServeProcess(
       spawn(launcher, ['serve', '--data', dir, '--operator-port', '0', ...options], { stdio: 'pipe' }),
     );
