@@ -48,6 +48,11 @@ export const memberCommands = [
     words: 'operator withdraw',
     about: "Take an operator's role in an account away, from now on.",
     arguments: { name, account },
+    weighed: 'fleet',
+    confirm: {
+      question: (given) => `Take the role of ${given.name} in ${given.account} away?`,
+      erases: false,
+    },
     call: (given, { api }) => api.delete<MemberJson>(at`/accounts/${given.account}/operators/${given.name}`),
     print: (member, given) => sentences(`${member.name} has no role in ${given.account} any more.`),
   }),

@@ -82,6 +82,8 @@ export const tokenCommands = [
     check: ({ words }) => {
       if (words.length > 2) throw new UsageError('give ID, or ACCOUNT and ID');
     },
+    weighed: 'fleet',
+    confirm: { question: ({ words }) => `Revoke the token ${words.at(-1)!} for good?`, erases: false },
     call: ({ words }, { api }) => {
       const id = words.at(-1)!;
       return api.delete<TokenJson>(words.length === 1 ? at`/tokens/${id}` : at`/accounts/${words[0]!}/tokens/${id}`);

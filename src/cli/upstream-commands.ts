@@ -73,6 +73,7 @@ export const upstreamCommands = [
       preset: choice(['ota-community'], 'the open-source OTA Community Edition'),
       base: text('BASE', 'URL with {service} where the name of the service goes'),
     },
+    weighed: 'fleet',
     call: ({ account: name, preset, base }, { api }) =>
       api.post<UpstreamJson[]>(at`/accounts/${name}/upstreams/preset`, { preset, base }),
     print: upstreamTable,

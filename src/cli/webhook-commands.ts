@@ -112,6 +112,8 @@ export const webhookCommands = [
     usage: usageOf('webhook delete'),
     arguments: { words: named },
     check: checkNamed,
+    weighed: 'fleet',
+    confirm: { question: ({ words }) => `Delete the webhook ${words.at(-1)!} and its deliveries?`, erases: false },
     call: ({ words }, { api }) => api.delete<WebhookJson>(oneOf(words)),
     print: ({ id, url }) => sentences(`The webhook ${id} to ${url} is deleted.`),
   }),

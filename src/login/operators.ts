@@ -5,6 +5,8 @@ import { Problem } from '../problem.ts';
 import type { OperatorRow } from '../registry/operator-tables.ts';
 import { invitedOperator, requireOffer } from '../registry/invitations.ts';
 import { administratorExists, type NewInvitation, rolesOf } from '../registry/operators.ts';
+import { secondFactorsOf } from '../registry/second-factors.ts';
+import { sessionsOf } from '../registry/sessions.ts';
 import { type Caller, type Login, newSecret, sha256Of } from './login.ts';
 import { checkNewPassword, normalPassword } from './password-rules.ts';
 import { networkOf } from './throttle.ts';
@@ -90,14 +92,16 @@ export async function createOperator(
   return { operator, invitation };
 }
 
-/** Changes what an operator is called, whether they administer the server, whether they may sign in. */
+/** Changes what an operator is called, whether they administer the server, whether they may sign in; or only tries it. */
 export async function changeOperator(
   { registry }: Login,
   { id }: OperatorRow,
   change: { name?: string | undefined; administrator?: boolean | undefined; disabled?: boolean | undefined },
+  { rehearsal = false }: { rehearsal?: boolean } = {},
 ): Promise<OperatorRow> {
   const name = change.name === undefined ? undefined : requireName(change.name);
-  return registry.write('changeOperator', { ...change, id, name });
+  const given = { ...change, id, name };
+  return rehearsal ? registry.rehearse('changeOperator', given) : registry.write('changeOperator', given);
 }
 
 /** Takes an operator's password and second factors away and invites them to begin anew. */
@@ -107,6 +111,25 @@ export async function resetOperator(
 ): Promise<{ operator: OperatorRow; invitation: Invitation }> {
   const invitation = newInvitation(login);
   return { operator: await login.registry.write('resetOperator', { id, invitation: kept(invitation) }), invitation };
+}
+
+/** What a reset, or the end of all sessions, takes from an operator: how each is called. */
+export async function loginsOf({ registry }: Login, { id, password }: OperatorRow) {
+  const { totp, passkeys, recoveryCodes } = await secondFactorsOf(registry.read, id);
+  return {
+    passwords: password === null ? [] : ['password'],
+    second_factors: [
+      ...(totp ? ['authenticator app'] : []),
+      ...passkeys.map(({ name }) => `passkey ${name}`),
+      ...(recoveryCodes.length > 0 ? [`${recoveryCodes.length} recovery codes`] : []),
+    ],
+    sessions: (await sessionsOf(registry.read, id)).map((session) => session.id),
+  };
+}
+
+/** Fails as a reset would, and does nothing. */
+export async function rehearseReset(login: Login, { id }: OperatorRow): Promise<void> {
+  await login.registry.rehearse('resetOperator', { id, invitation: kept(newInvitation(login)) });
 }
 
 /** Gives whoever was invited their password. Throws `link_invalid`, `password_unfit`. */

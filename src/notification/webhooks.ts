@@ -54,12 +54,13 @@ export async function createWebhook(
   return { webhook: await requireWebhook(registry.read, account_id, id), secret: told };
 }
 
-/** Changes what is given of a webhook. Throws `not_found`, `invalid_request`, `destination_not_allowed`. */
+/** Changes what is given of a webhook, or only tries it. Throws `not_found`, `invalid_request`, `destination_not_allowed`. */
 export async function changeWebhook(
   webhooks: Webhooks,
   account_id: string | null,
   id: string,
   { url, description, types, ca, state }: WebhookWish,
+  { rehearsal = false }: { rehearsal?: boolean } = {},
 ): Promise<Webhook> {
   const set = {
     ...(url !== undefined && { url: checkUrl(webhooks, url) }),
@@ -68,6 +69,7 @@ export async function changeWebhook(
     ...(ca !== undefined && { ca: checkCa(ca) }),
     ...(state !== undefined && { state }),
   };
+  if (rehearsal) return webhooks.registry.rehearse('updateWebhook', { account_id, id, set });
   const changed = await webhooks.registry.write('updateWebhook', { account_id, id, set });
   webhooks.deliverer.reload();
   return changed;

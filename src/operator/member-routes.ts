@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import type { Login } from '../login/login.ts';
 import { createOperator, type Invitation, operatorName } from '../login/operators.ts';
 import type { OperatorRow } from '../registry/operator-tables.ts';
-import { operatorByName } from '../registry/operators.ts';
+import { operatorByName, rolesOf } from '../registry/operators.ts';
 import { type Member, membersOf, requireMember } from '../registry/operator-roles.ts';
 import { destructive, removalOf, weighed } from './impact.ts';
 import { DestructiveQuery as querystring, orImpact } from './impact-schemas.ts';
@@ -28,7 +28,6 @@ import type { Api } from './typed-api.ts';
 /** Adds the routes of the operators of an account; `url` is where operators reach the server. */
 export function memberRoutes(api: Api, login: Login, url: () => string): void {
   const { registry } = login;
-  const one = { 200: MemberSchema };
 
   api.get(
     '/accounts/:account/operators',
@@ -73,14 +72,22 @@ export function memberRoutes(api: Api, login: Login, url: () => string): void {
     '/accounts/:account/operators/:operator',
     {
       ...rule('grantAccountRole', owners, { grants: true }),
-      schema: { params: MemberPath, body: NewRole, response: one },
+      ...destructive,
+      schema: { params: MemberPath, querystring, body: NewRole, response: orImpact(MemberSchema) },
     },
-    async ({ params, body }) => {
+    async ({ params, query, body }) => {
       const account = await namedAccount(registry.read, params.account);
-      const { id } = await namedOperator(registry.read, params.operator);
-      return memberJson(
-        await registry.write('grantRole', { account_id: account.id, operator_id: id, role: body.role }),
-      );
+      const { id, name } = await namedOperator(registry.read, params.operator);
+      const granted = { account_id: account.id, operator_id: id, role: body.role };
+      return weighed(query, 'grantAccountRole', {
+        async weigh() {
+          await registry.rehearse('grantRole', granted);
+          const before = (await rolesOf(registry.read, id)).find(({ account_id }) => account_id === account.id);
+          const ends = before !== undefined && before.role !== body.role;
+          return removalOf(['roles', ends ? [`${before.role} of ${account.name}: ${name}`] : []]);
+        },
+        act: async () => memberJson(await registry.write('grantRole', granted)),
+      });
     },
   );
 

@@ -3,11 +3,10 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Login } from '../login/login.ts';
-import { changeOperator, createOperator, resetOperator } from '../login/operators.ts';
+import { changeOperator, createOperator, loginsOf, rehearseReset, resetOperator } from '../login/operators.ts';
 import { Problem } from '../problem.ts';
 import type { OperatorRow } from '../registry/operator-tables.ts';
 import { listOperators, operatorById, operatorByName } from '../registry/operators.ts';
-import { sessionsOf } from '../registry/sessions.ts';
 import type { Db } from '../registry/database.ts';
 import { destructive, removalOf, weighed } from './impact.ts';
 import { DestructiveQuery as querystring, orImpact } from './impact-schemas.ts';
@@ -81,9 +80,23 @@ export function operatorRoutes(api: Api, login: Login, url: () => string): void 
     '/operators/:operator',
     {
       ...rule('updateOperator', 'administrator', { grants: true }),
-      schema: { params: OperatorPath, body: OperatorChange, response },
+      ...destructive,
+      schema: { params: OperatorPath, querystring, body: OperatorChange, response: orImpact(OperatorSchema) },
     },
-    async (request) => operatorJson(login, await changeOperator(login, await named(request), request.body)),
+    async (request) => {
+      const row = await named(request);
+      return weighed(request.query, 'updateOperator', {
+        async weigh() {
+          const after = await changeOperator(login, row, request.body, { rehearsal: true });
+          const { sessions } = await loginsOf(login, row);
+          return removalOf(
+            ['administrators', row.administrator > after.administrator ? [row.name] : []],
+            ['sessions', after.disabled_at === null ? [] : sessions],
+          );
+        },
+        act: async () => operatorJson(login, await changeOperator(login, row, request.body)),
+      });
+    },
   );
 
   api.delete(
@@ -99,12 +112,12 @@ export function operatorRoutes(api: Api, login: Login, url: () => string): void 
       return weighed(request.query, 'deleteOperator', {
         async weigh() {
           const { tokens } = await registry.rehearse('deleteOperator', { id: row.id });
-          const sessions = await sessionsOf(registry.read, row.id);
+          const { sessions } = await loginsOf(login, row);
           return removalOf(
             ['operators', [row.name]],
             ['roles', last.roles.map(({ role, account_name }) => `${role} of ${account_name}`)],
             ['tokens', tokens],
-            ['sessions', sessions.map(({ id }) => id)],
+            ['sessions', sessions],
           );
         },
         async act() {
@@ -119,17 +132,34 @@ export function operatorRoutes(api: Api, login: Login, url: () => string): void 
     '/operators/:operator/reset',
     {
       ...rule('resetOperator', 'administrator', { grants: true, secretReply: true }),
-      schema: { params: OperatorPath, response: { 200: InvitedOperatorSchema } },
+      ...destructive,
+      schema: { params: OperatorPath, querystring, response: orImpact(InvitedOperatorSchema) },
     },
-    async (request) => invitedOperatorJson(login, await resetOperator(login, await named(request)), url()),
+    async (request) => {
+      const row = await named(request);
+      return weighed(request.query, 'resetOperator', {
+        async weigh() {
+          await rehearseReset(login, row);
+          return removalOf(...Object.entries(await loginsOf(login, row)));
+        },
+        act: async () => invitedOperatorJson(login, await resetOperator(login, row), url()),
+      });
+    },
   );
 
   api.post(
     '/operators/:operator/end-sessions',
     {
       ...rule('endSessionsOfOperator', 'administrator'),
-      schema: { params: OperatorPath, response: { 200: EndedSchema } },
+      ...destructive,
+      schema: { params: OperatorPath, querystring, response: orImpact(EndedSchema) },
     },
-    async (request) => registry.write('endSessionsOf', { operator_id: (await named(request)).id }),
+    async (request) => {
+      const row = await named(request);
+      return weighed(request.query, 'endSessionsOfOperator', {
+        weigh: async () => removalOf(['sessions', (await loginsOf(login, row)).sessions]),
+        act: () => registry.write('endSessionsOf', { operator_id: row.id }),
+      });
+    },
   );
 }

@@ -1,12 +1,12 @@
 // The back ends that an account's devices reach through the gateway.
 
 import { Type } from 'typebox';
-import { impactOfRemovedUpstream } from '../provisioning/account-impact.ts';
+import { impactOfPreset, impactOfRemovedUpstream } from '../provisioning/account-impact.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
-import { presetUpstreams, setUpstream } from '../provisioning/upstream.ts';
+import { presetOf, presetUpstreams, setUpstream } from '../provisioning/upstream.ts';
 import { upstreamsOf } from '../registry/upstreams.ts';
 import { destructive, weighed } from './impact.ts';
-import { orImpact, RemovedUpstreamQuery } from './impact-schemas.ts';
+import { DestructiveQuery as querystring, orImpact, RemovedUpstreamQuery } from './impact-schemas.ts';
 import { readDuration } from './inputs.ts';
 import { namedAccount } from './named.ts';
 import { upstreamJson } from './representations.ts';
@@ -66,10 +66,24 @@ export function upstreamRoutes(api: Api, p: Provisioning): void {
 
   api.post(
     '/accounts/:account/upstreams/preset',
-    { ...rule('setUpstreamPreset', owners), schema: { params: AccountPath, body: UpstreamPreset, response: list } },
+    {
+      ...rule('setUpstreamPreset', owners),
+      ...destructive,
+      schema: {
+        params: AccountPath,
+        querystring,
+        body: UpstreamPreset,
+        response: orImpact(Type.Array(UpstreamSchema)),
+      },
+    },
     async (request) => {
       const account = await namedAccount(registry.read, request.params.account);
-      return (await presetUpstreams(p, account, request.body.base, principalOf(request))).map(upstreamJson);
+      const { base } = request.body;
+      const caller = principalOf(request);
+      return weighed(request.query, 'setUpstreamPreset', {
+        weigh: () => impactOfPreset(p, account, presetOf(p, account, base, caller)),
+        act: async () => (await presetUpstreams(p, account, base, caller)).map(upstreamJson),
+      });
     },
   );
 }

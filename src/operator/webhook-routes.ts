@@ -53,7 +53,23 @@ export function webhookRoutes(api: Api, webhooks: Webhooks): void {
   serverRoutes(api, webhooks);
 }
 
-/** How a webhook is deleted, of an account or of the whole server, or said what would end. */
+/** How a webhook, of an account or of the whole server, is changed; or said which would be sent nothing more. */
+function changeBy(webhooks: Webhooks) {
+  return (
+    { operation, query, body }: { operation: string; query: DestructiveQueryJson; body: Static<typeof WebhookChange> },
+    account_id: string | null,
+    id: string,
+  ) =>
+    weighed(query, operation, {
+      async weigh() {
+        const { url, state } = await changeWebhook(webhooks, account_id, id, body, { rehearsal: true });
+        return removalOf(['webhooks', state === 'disabled' ? [url] : []]);
+      },
+      act: async () => webhookJson(await changeWebhook(webhooks, account_id, id, body)),
+    });
+}
+
+/** How one is deleted; or said which would be. */
 function removalBy(webhooks: Webhooks) {
   return (operation: string, query: DestructiveQueryJson, account_id: string | null, id: string) =>
     weighed(query, operation, {
@@ -67,7 +83,7 @@ function removalBy(webhooks: Webhooks) {
 
 function accountRoutes(api: Api, webhooks: Webhooks): void {
   const { registry } = webhooks;
-  const remove = removalBy(webhooks);
+  const [change, remove] = [changeBy(webhooks), removalBy(webhooks)];
   const idOf = async ({ account }: { account: string }) => (await namedAccount(registry.read, account)).id;
 
   api.get(
@@ -93,9 +109,11 @@ function accountRoutes(api: Api, webhooks: Webhooks): void {
     '/accounts/:account/webhooks/:webhook',
     {
       ...rule('changeWebhook', owners),
-      schema: { params: AccountWebhookPath, body: WebhookChange, response: one },
+      ...destructive,
+      schema: { params: AccountWebhookPath, querystring, body: WebhookChange, response: orImpact(WebhookSchema) },
     },
-    async ({ params, body }) => webhookJson(await changeWebhook(webhooks, await idOf(params), params.webhook, body)),
+    async ({ params, query, body }) =>
+      change({ operation: 'changeWebhook', query, body }, await idOf(params), params.webhook),
   );
   api.delete(
     '/accounts/:account/webhooks/:webhook',
@@ -138,7 +156,7 @@ function accountRoutes(api: Api, webhooks: Webhooks): void {
 }
 
 function serverRoutes(api: Api, webhooks: Webhooks): void {
-  const remove = removalBy(webhooks);
+  const [change, remove] = [changeBy(webhooks), removalBy(webhooks)];
   const { registry } = webhooks;
 
   api.get('/webhooks', { ...rule('listServerWebhooks', 'administrator'), schema: { response: many } }, async () =>
@@ -161,9 +179,10 @@ function serverRoutes(api: Api, webhooks: Webhooks): void {
     '/webhooks/:webhook',
     {
       ...rule('changeServerWebhook', 'administrator'),
-      schema: { params: WebhookPath, body: WebhookChange, response: one },
+      ...destructive,
+      schema: { params: WebhookPath, querystring, body: WebhookChange, response: orImpact(WebhookSchema) },
     },
-    async ({ params, body }) => webhookJson(await changeWebhook(webhooks, null, params.webhook, body)),
+    async ({ params, query, body }) => change({ operation: 'changeServerWebhook', query, body }, null, params.webhook),
   );
   api.delete(
     '/webhooks/:webhook',

@@ -8,7 +8,7 @@ import type { DeviceStanding } from '../registry/device-standings.ts';
 import { fleetRootCasOf } from '../registry/fleet-root-cas.ts';
 import { gatewayCasOf } from '../registry/gateway-cas.ts';
 import { listProvisioningKeys } from '../registry/provisioning-keys.ts';
-import type { Account } from '../registry/tables.ts';
+import type { Account, Upstream } from '../registry/tables.ts';
 import { upstreamsOf } from '../registry/upstreams.ts';
 import { loadReadableTrust } from './account-trust.ts';
 import { checkPolicy, type Policy } from './accounts.ts';
@@ -114,6 +114,19 @@ export async function impactOfRemovedUpstream(p: Provisioning, account: Account,
     newcomers: `Calls under ${prefix} are not passed on to ${url}, those of newcomers neither.`,
     other: otherFacts({ back_ends: [prefix] }),
   };
+}
+
+/** Of setting these back ends: those that are there under the same prefixes and lead elsewhere end. */
+export async function impactOfPreset(
+  { registry }: Provisioning,
+  account: Account,
+  wished: readonly Upstream[],
+): Promise<Impact> {
+  const urls = new Map(wished.map(({ prefix, url }) => [prefix, url]));
+  const ends = (await upstreamsOf(registry.read, account.id)).filter(
+    ({ prefix, url }) => urls.has(prefix) && urls.get(prefix) !== url,
+  );
+  return noDevices({ other: otherFacts({ back_ends: ends.map(({ prefix, url }) => `${prefix} to ${url}`) }) });
 }
 
 /** Of taking device IDs off the allow-list: devices that have joined stay. */

@@ -75,6 +75,19 @@ export async function presetUpstreams(
   caller: { administrator: boolean },
 ): Promise<Upstream[]> {
   const { registry } = provisioning;
+  const upstreams = presetOf(provisioning, account, base, caller);
+  await registry.write('setUpstreams', { account_id: account.id, upstreams });
+  await registry.write('setPolicy', { account_id: account.id, namespace: otaCommunityNamespace });
+  return upstreams;
+}
+
+/** What `presetUpstreams` would set. Throws as it does. */
+export function presetOf(
+  provisioning: Provisioning,
+  account: Account,
+  base: string,
+  caller: { administrator: boolean },
+): Upstream[] {
   if (!base.includes('{service}')) {
     throw new Problem(
       'invalid_request',
@@ -86,8 +99,6 @@ export async function presetUpstreams(
     shape(provisioning, account, { prefix, url: base.replaceAll('{service}', service), rewrite }, caller.administrator),
   );
   requireMayName(account, otaCommunityNamespace, caller);
-  await registry.write('setUpstreams', { account_id: account.id, upstreams });
-  await registry.write('setPolicy', { account_id: account.id, namespace: otaCommunityNamespace });
   return upstreams;
 }
 

@@ -88,37 +88,27 @@ describe('lock-out', { skip: needs('curl'), timeout: 300_000 }, () => {
     assert.equal((await new CookieJar(server, '127.0.0.17').signIn('ada', goodPassword)).status, 200);
   });
 
-  test('whoever signs in from all their browsers at once keeps nobody else out', async () => {
-    const ada = new CookieJar(server, '127.0.0.19');
-    assert.equal((await ada.signIn('ada', goodPassword)).status, 200);
+  test('of whoever signs in from everywhere at once, two are looked at at a time, so that others have their turn', async () => {
     const cookies: string[] = [];
-    for (let each = 0; each < 12; each += 1) {
+    for (let each = 0; each < 4; each += 1) {
       const jar = new CookieJar(server, '127.0.0.20');
       assert.equal((await jar.signIn('bob', goodPassword)).status, 200);
-      cookies.push([...(await jar.cookies())].map(([name, value]) => `${name}=${value}`).join('; '));
+      // As it is called in plain HTTP, by which the sign-ins below come.
+      const named = [...(await jar.cookies())].map(([name, value]) => `${name.replace(/^__Host-/, '')}=${value}`);
+      cookies.push(named.join('; '));
     }
-    const agent = new Agent({ keepAlive: true, maxSockets: 250 });
-    const flooding = new AbortController();
-    const full = Promise.withResolvers<void>();
-    const flood = cookies.flatMap((cookie) =>
-      Array.from({ length: 9 }, async () => {
-        while (!flooding.signal.aborted) {
-          const status = await signInOf(server, { name: 'bob', password: goodPassword, cookie }, '127.0.0.20', agent);
-          if (status === 429) full.resolve();
-        }
-      }),
+    const agent = new Agent({ maxSockets: 64 });
+    const signIns = cookies.flatMap((cookie) =>
+      Array.from({ length: 9 }, () =>
+        signInOf(server, { name: 'bob', password: goodPassword, cookie }, '127.0.0.20', agent),
+      ),
     );
-    const floods = Promise.all(flood);
-    const answers: number[] = [];
-    try {
-      await Promise.race([full.promise, floods]);
-      for (let each = 0; each < 3; each += 1) answers.push((await ada.signIn('ada', goodPassword)).status);
-    } finally {
-      flooding.abort();
-      await floods;
-      agent.destroy();
-    }
-    assert.deepEqual(answers, [200, 200, 200]);
+    // All of them would have found room: more than all of them may wait.
+    const answers = await Promise.all(signIns);
+    const good = answers.filter((status) => status === 200).length;
+    assert.ok(good >= 2 && good < answers.length, `${good} of ${answers.length}`);
+    assert.equal(answers.filter((status) => status === 429).length, answers.length - good);
+    assert.equal((await new CookieJar(server, '127.0.0.19').signIn('ada', goodPassword)).status, 200);
   });
 
   test('links are guessed ten times, and then waited for', async () => {

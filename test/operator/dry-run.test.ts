@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
+import { CookieJar, goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { eventually } from '../support/eventually.ts';
 import { Fleet } from '../support/fleet.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
@@ -98,6 +99,11 @@ describe('a dry run', { skip: needs('openssl', 'curl', 'unzip'), timeout: 300_00
         body: { document: bytes.toString('base64'), signature: signature.toString('base64') },
       },
       deleteServerWebhook: { path: { webhook: ofServer.json.id } },
+      changeServerWebhook: { path: { webhook: ofServer.json.id }, body: { state: 'disabled' } },
+      changeWebhook: { body: { state: 'disabled' } },
+      updateOperator: { body: { disabled: true } },
+      grantAccountRole: { body: { role: 'auditor' } },
+      setUpstreamPreset: { body: { preset: 'ota-community', base: 'http://{service}.example' } },
       suspendDevices: { body: vin1 },
       revokeDevices: { body: vin1 },
       resumeDevices: { body: vin1 },
@@ -148,7 +154,9 @@ describe('a dry run', { skip: needs('openssl', 'curl', 'unzip'), timeout: 300_00
       ...['closeFleetRootCa', 'disableFleetRootCa', 'activateFleetRootCa', 'setFleetRootCaSuccessor', 'distrustKey'],
       ...['disableProvisioningKey', 'updateAccount', 'deleteAccount', 'suspendDevice', 'revokeDevice', 'deleteDevice'],
       ...['rejectDevice', 'moveDeviceRoot', 'revokeCertificate', 'removeAllowedDevices', 'removeHost', 'removeFile'],
-      ...['switchGatewayCa', 'eraseStandbyGatewayCaKey', 'removeUpstream', 'acceptTrustSet'],
+      ...['switchGatewayCa', 'eraseStandbyGatewayCaKey', 'removeUpstream', 'setUpstreamPreset', 'acceptTrustSet'],
+      ...['deleteOperator', 'resetOperator', 'updateOperator', 'endSessionsOfOperator', 'grantAccountRole'],
+      ...['withdrawAccountRole', 'revokeToken', 'deleteWebhook', 'changeWebhook'],
     ]) {
       assert.ok(operations.has(operation), operation);
     }
@@ -172,6 +180,38 @@ describe('a dry run', { skip: needs('openssl', 'curl', 'unzip'), timeout: 300_00
       );
       assert.equal(sample.length, Math.min(devices, 10), what);
     }
+  });
+
+  test('of what ends no device names what ends', async () => {
+    const ends = async (operation: string, query = '') => {
+      const route = routes().find((each) => operationOf(each) === operation)!;
+      const { status, json, text } = await ask(route, `dry_run=true${query}`);
+      assert.equal(status, 200, text);
+      return Object.fromEntries(
+        json.other.map(({ what, sample }: { what: string; sample: string[] }) => [what, sample]),
+      );
+    };
+    const role = 'operator of dry';
+    assert.deepEqual(await ends('deleteOperator'), { operators: ['bob'], roles: [role] });
+    assert.deepEqual(await ends('withdrawAccountRole'), { roles: [`${role}: bob`] });
+    assert.deepEqual(await ends('grantAccountRole'), { roles: [`${role}: bob`] });
+    assert.deepEqual(await ends('revokeToken'), { tokens: ['ci'] });
+    assert.deepEqual(await ends('changeWebhook'), { webhooks: ['http://127.0.0.1:9/'] });
+    assert.deepEqual(await ends('setUpstreamPreset'), { back_ends: ['/director to http://127.0.0.1:1'] });
+    await makeOperator(fleetroot, 'carol', '--administrator');
+    paths = { ...paths, operator: 'carol' };
+    calls = { ...calls, updateOperator: { body: { administrator: false, disabled: true } } };
+    assert.equal((await new CookieJar(fleetroot).signIn('carol', goodPassword)).status, 200);
+    // There is no other administrator with a login.
+    const last = await ask(
+      routes().find((each) => operationOf(each) === 'updateOperator')!,
+      'dry_run=true',
+    );
+    assert.deepEqual([last.status, last.json.code], [409, 'conflict']);
+    await makeOperator(fleetroot, 'dave', '--administrator');
+    const [session] = (await ends('endSessionsOfOperator'))['sessions'];
+    assert.deepEqual(await ends('updateOperator'), { administrators: ['carol'], sessions: [session] });
+    assert.deepEqual(await ends('resetOperator'), { passwords: ['password'], sessions: [session] });
   });
 
   test('of a call that has none is refused, and the call is not made', async () => {
