@@ -1,7 +1,6 @@
 // The configuration: defaults < fleetroot.toml < environment < options -> one frozen Config, all faults told at once.
 
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 import { type AuditSettings, auditSettings, readAudit } from './config/audit.ts';
@@ -11,6 +10,7 @@ import {
   type OutboundSettings,
   readNotification,
 } from './config/notification.ts';
+import { address, domain, hosts, origin, port, ports } from './config/network.ts';
 import { type OidcSettings, oidcSettings, readOidc } from './config/oidc.ts';
 import { type Pkcs11Settings, pkcs11Settings, readPkcs11 } from './config/pkcs11.ts';
 import { type Parse, text, wholeNumber } from './config/value.ts';
@@ -92,6 +92,15 @@ export interface Config {
     /** How many accounts have series of their own: those with the most devices. */
     readonly accounts: number;
   };
+  /** What a factory's service listens on and makes; a server makes nothing of it. */
+  readonly factory: {
+    readonly address: string;
+    readonly port: number;
+    /** Names and addresses by which stations reach it, beside its own. */
+    readonly hosts: readonly string[];
+    /** How long a device's certificate is valid at the most, in milliseconds: its line's CA ends it earlier. */
+    readonly validity: number;
+  };
   readonly log: { readonly level: string };
 }
 
@@ -110,59 +119,22 @@ const custodianNames = ['software', 'vault', 'pkcs11'] as const;
 export type CustodianName = (typeof custodianNames)[number];
 
 const longestTimeout = 24 * 60 * 60 * 1000;
-/** With an account's UUID before it, it is still a host name of at most 253 characters (RFC 1035 §2.3.4). */
-const longestDomain = 200;
-/** Labels of letters, digits and inner hyphens (RFC 1034 §3.5), the last no number, as that of an address would be. */
-const domainName = /^(?!(.*\.)?\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
-
 /** As systemd takes it: a file's name in a directory of the unit's own (systemd.exec(5), LoadCredential=). */
 const credential: Parse = (value) => {
   if (typeof value === 'string' && /^(?!\.{1,2}$)[\x21-\x2e\x30-\x7e]{1,255}$/.test(value)) return value;
   throw new Error('is to be the name of a systemd credential');
 };
 
-const domain: Parse = (value) => {
-  const name = String(text(value)).toLowerCase();
-  if (name.length <= longestDomain && domainName.test(name)) return name;
-  throw new Error('is to be a domain name');
-};
-
-const address: Parse = (value) => {
-  if (typeof value === 'string' && isIP(value)) return value;
-  throw new Error('is to be an IP address');
-};
-
-const port = wholeNumber(0, 65_535);
-
-const ports: Parse = (value) => {
-  const all = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [value];
-  if (all.length === 0) throw new Error('is to be at least one port');
-  return all.map((one) => port(typeof one === 'string' ? one.trim() : one));
-};
-
-const hosts: Parse = (value) => {
-  const all = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [];
-  if (all.length === 0) throw new Error('is to be at least one host');
-  return all.map((one) => {
-    const host = String(text(one)).trim();
-    return isIP(host) ? host : domain(host);
-  });
-};
-
-/** Scheme, host and port alone (RFC 6454 §4): passkeys are bound to it, and cookies to its host. */
-const origin: Parse = (value) => {
-  const url = URL.parse(String(text(value)));
-  const loopback = url?.hostname === 'localhost';
-  if (url && (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)) && url.href === `${url.origin}/`) {
-    return url.origin;
-  }
-  throw new Error('is to be an https URL of a host and maybe a port, or http://localhost with a port');
-};
-
 const milliseconds: Parse = (value) => {
   const time = typeof value === 'string' ? parseDuration(value) : null;
   if (time !== null && time <= longestTimeout) return time;
   throw new Error('is to be a time such as "500ms", "10s" or "2m", of a day at the most');
+};
+
+const duration: Parse = (value) => {
+  const time = typeof value === 'string' ? parseDuration(value) : null;
+  if (time !== null) return time;
+  throw new Error('is to be a time such as "90d" or "20y"');
 };
 
 const oneOf =
@@ -216,6 +188,10 @@ const settings = {
   ...notificationSettings,
   'metrics.open': [oneOf('loopback', 'nobody', 'anyone'), 'loopback'],
   'metrics.accounts': [wholeNumber(0, 10_000), 100],
+  'factory.address': [address, '127.0.0.1'],
+  'factory.port': [port, 8444],
+  'factory.hosts': [hosts, []],
+  'factory.validity': [duration, 20 * 365 * 24 * 60 * 60_000],
   'log.level': [oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'],
 } as const satisfies Record<string, readonly [Parse, unknown]>;
 
@@ -311,6 +287,12 @@ export function loadConfig({
     audit: readAudit(read),
     ...readNotification(read),
     metrics: { open: read('metrics.open'), accounts: read('metrics.accounts') },
+    factory: {
+      address: read('factory.address'),
+      port: read('factory.port'),
+      hosts: read('factory.hosts'),
+      validity: read('factory.validity'),
+    },
     log: { level: read('log.level') },
   } as Config;
 

@@ -2,15 +2,15 @@
 
 import { hash, randomUUID } from 'node:crypto';
 
-import { CustodyProblem } from '../custody/custodian.ts';
+import { CustodyProblem, type SigningAlgorithm } from '../custody/custodian.ts';
 import { Metrics, secondsSince } from '../metrics.ts';
 import type { Intention } from '../registry/certificates.ts';
-import type { KeyRow } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 import { parseCertificate, verifySignature } from '../x509/certificate.ts';
 import { detached, type HeldKeys, type KeyCare } from './held-keys.ts';
 import { lint } from './lint.ts';
 import { type IssuanceRequest, type Plan, planOf } from './request.ts';
+import type { SigningKey } from './signing-ca.ts';
 import { encodeCertificate, encodeTbsCertificate } from './tbs-certificate.ts';
 
 /** A certificate that has passed the lint, to be issued once, by the issuer that prepared it. Only `prepare` makes one. */
@@ -31,7 +31,7 @@ export interface Recording {
 
 /** What `issue` signs for a token: the bytes that were linted, and who signs them. */
 interface Linted {
-  readonly issuer: Issuer;
+  readonly maker: CertificateMaker;
   readonly tbs: Buffer;
   readonly plan: Plan;
 }
@@ -46,10 +46,10 @@ class Token implements Prepared {
     this.#linted = linted;
   }
 
-  /** Gives what was linted, to the issuer that linted it and once. Throws TypeError. */
-  static redeem(token: Prepared, issuer: Issuer): Linted {
+  /** Gives what was linted, to the maker that linted it and once. Throws TypeError. */
+  static redeem(token: Prepared, maker: CertificateMaker): Linted {
     const linted = #linted in token ? token.#linted : null;
-    if (linted?.issuer !== issuer) throw new TypeError('this is not prepared, or has been issued already');
+    if (linted?.maker !== maker) throw new TypeError('this is not prepared, or has been issued already');
     (token as Token).#linted = null;
     return linted;
   }
@@ -58,39 +58,38 @@ class Token implements Prepared {
 /** Of the signatures for devices by one key the first and then one in so many is verified. */
 const verifiedOneIn = 256;
 
-/** What signs: the registry, the keys of ours, and the rule that what they sign was linted and recorded. */
-export class Issuer {
-  readonly registry: Registry;
+/** Keys of ours that sign, wherever their records are kept. */
+export interface SigningKeys {
+  /** Throws CustodyProblem where a key's custodian is known to be away, or the key to be gone. Asks the custodian nothing. */
+  ready(key: SigningKey): void;
+  /** Signs data itself, not a digest of it. Throws CustodyProblem. */
+  sign(key: SigningKey, algorithm: SigningAlgorithm, data: Uint8Array): Promise<Buffer>;
+}
+
+/** What signs: keys of ours, and the rule that what they sign was linted and recorded. */
+export class CertificateMaker {
   readonly clock: () => number;
-  /** Our keys, for whatever is done with them but signing. */
-  readonly keys: KeyCare;
-  readonly #keys: HeldKeys;
+  readonly #keys: SigningKeys;
   readonly #recording: Recording;
   readonly #metrics: Metrics;
   /** How many device certificates each key has signed since the start, by the key's ID. */
   readonly #signed = new Map<string, number>();
 
   constructor({
-    registry,
     keys,
+    recording,
     clock,
     metrics = new Metrics(),
   }: {
-    registry: Registry;
-    keys: HeldKeys;
+    keys: SigningKeys;
+    recording: Recording;
     clock: () => number;
     metrics?: Metrics;
   }) {
     this.#metrics = metrics;
-    this.registry = registry;
     this.clock = clock;
-    this.keys = keys;
     this.#keys = keys;
-    this.#recording = {
-      intend: (certificate) => registry.write('intendCertificate', { certificate }),
-      complete: (signed) => registry.write('completeCertificate', signed),
-      abandon: (named) => registry.write('abandonCertificate', named),
-    };
+    this.#recording = recording;
   }
 
   /**
@@ -117,7 +116,7 @@ export class Issuer {
       der: detached(tbs),
       reply: null,
     };
-    return new Token(intention, { issuer: this, tbs, plan });
+    return new Token(intention, { maker: this, tbs, plan });
   }
 
   /**
@@ -163,7 +162,8 @@ export class Issuer {
   async #sign({ tbs, plan: { algorithm, issuer, key, profile } }: Linted): Promise<Buffer> {
     const signature = await this.#keys.sign(key, algorithm, tbs);
     const der = encodeCertificate(tbs, algorithm, signature);
-    if (profile.name !== 'device' || this.#isVerified(key)) {
+    const inBulk = profile.name === 'device' || profile.name === 'line_device';
+    if (!inBulk || this.#isVerified(key)) {
       const certificate = parseCertificate(der);
       const right = verifySignature(certificate, (issuer?.certificate ?? certificate).publicKey);
       if (!right) throw new CustodyProblem('corrupted', `Custody has made a wrong signature with key ${key.id}.`);
@@ -171,10 +171,38 @@ export class Issuer {
     return der;
   }
 
-  #isVerified({ id }: KeyRow): boolean {
+  #isVerified({ id }: SigningKey): boolean {
     const before = this.#signed.get(id) ?? 0;
     this.#signed.set(id, before + 1);
     return before % verifiedOneIn === 0;
+  }
+}
+
+/** The server's: certificates are recorded in the registry, and its keys are those that it holds. */
+export class Issuer extends CertificateMaker {
+  readonly registry: Registry;
+  /** Our keys, for whatever is done with them but signing. */
+  readonly keys: KeyCare;
+
+  constructor({
+    registry,
+    keys,
+    clock,
+    metrics,
+  }: {
+    registry: Registry;
+    keys: HeldKeys;
+    clock: () => number;
+    metrics?: Metrics;
+  }) {
+    const recording: Recording = {
+      intend: (certificate) => registry.write('intendCertificate', { certificate }),
+      complete: (signed) => registry.write('completeCertificate', signed),
+      abandon: (named) => registry.write('abandonCertificate', named),
+    };
+    super({ keys, recording, clock, ...(metrics && { metrics }) });
+    this.registry = registry;
+    this.keys = keys;
   }
 }
 

@@ -3,9 +3,10 @@
 import { type CustodyKey, CustodyProblem, type KeyType } from '../custody/custodian.ts';
 import type { KeyPlace } from '../registry/keys.ts';
 import type { KeyRow } from '../registry/tables.ts';
+import type { SigningKey } from './signing-ca.ts';
 
 /** What a custodian gets of a key to use it. Throws CustodyProblem `no_such_key` for one that is destroyed or erased here. */
-export function custodyKey(key: KeyRow): CustodyKey {
+export function custodyKey(key: SigningKey): CustodyKey {
   if (key.destroyed_at !== null) throw new CustodyProblem('no_such_key', `Key ${key.id} has been destroyed.`);
   if (key.remembered === null) {
     throw new CustodyProblem(
@@ -18,7 +19,7 @@ export function custodyKey(key: KeyRow): CustodyKey {
 }
 
 /** What is known of a key wherever it lies. */
-export function recordOf(key: KeyRow): Omit<CustodyKey, 'remembered'> {
+export function recordOf(key: SigningKey): Omit<CustodyKey, 'remembered'> {
   return {
     id: key.id,
     keyType: key.key_type as KeyType,

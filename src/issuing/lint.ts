@@ -148,9 +148,11 @@ export const lintRules: readonly LintRule[] = [
   {
     name: 'basic_constraints',
     section: 'RFC 5280 §4.2.1.9',
-    says: 'A CA has cA TRUE and pathLen 0, a leaf no basicConstraints.',
+    says: 'A CA has cA TRUE and the pathLen of its profile, a leaf no basicConstraints.',
     holds: ({ extensions: { basicConstraints } }, { profile }) =>
-      profile.ca ? basicConstraints?.ca === true && basicConstraints.pathLength === 0 : basicConstraints === null,
+      profile.ca
+        ? basicConstraints?.ca === true && basicConstraints.pathLength === profile.pathLength
+        : basicConstraints === null,
   },
   {
     name: 'key_usage',

@@ -6,7 +6,7 @@ import type { Account, KeyRow } from '../registry/tables.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import type { Issuer, Recording } from './issuer.ts';
 import { profiles } from './profile.ts';
-import type { CaRequest } from './request.ts';
+import type { ServerCa } from './request.ts';
 import type { SigningCa } from './signing-ca.ts';
 
 /** A CA that has been made and is to be recorded under this ID, which is in its subject too. */
@@ -20,7 +20,7 @@ export type NewCa = SigningCa & { readonly id: string };
 export async function makeCa(
   issuer: Issuer,
   account: Account,
-  profile: CaRequest['profile'],
+  profile: ServerCa,
   { exportable, recording }: { exportable?: boolean | undefined; recording?: Recording } = {},
 ): Promise<NewCa> {
   const id = randomUUID();

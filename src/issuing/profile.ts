@@ -1,7 +1,7 @@
 // The profiles of what we issue, one value each: everything about a certificate that nobody may ask for differently.
 
-import type { KeyPurpose } from '../registry/tables.ts';
 import type { KeyUsage } from '../x509/extensions.ts';
+import type { SigningPurpose } from './signing-ca.ts';
 
 export type ProfileName =
   | 'device'
@@ -11,15 +11,23 @@ export type ProfileName =
   | 'fleet_root_ca'
   | 'provisioning_ca'
   | 'operator'
-  | 'operator_ca';
+  | 'operator_ca'
+  | 'factory_root'
+  | 'line_ca'
+  | 'line_device'
+  | 'station_ca'
+  | 'station'
+  | 'factory';
 
 /** A profile. Every certificate also has a random serial number, a subject and a subject key identifier. */
 export interface Profile {
   readonly name: ProfileName;
-  /** A CA signs itself and has basicConstraints (critical) with pathLen 0; a leaf has none, which means the same as CA:FALSE. */
+  /** A CA has basicConstraints (critical); a leaf has none, which means the same as CA:FALSE. */
   readonly ca: boolean;
+  /** pathLenConstraint of a CA (RFC 5280 §4.2.1.9): how many CAs may stand below it. */
+  readonly pathLength: 0 | 1;
   /** What the key that signs it is for. */
-  readonly signedBy: KeyPurpose;
+  readonly signedBy: SigningPurpose;
   /** Whether a production account is refused it (the guide: who validates device certificates must not generate them). */
   readonly testAccountsOnly: boolean;
   /** Critical. */
@@ -48,10 +56,11 @@ const since2020 = (): number => Date.UTC(2020, 0, 1);
 const signsCertificates = ['keyCertSign', 'cRLSign'] as const;
 
 /** All there are; docs/issuance.md lists them. */
-export const profiles: Readonly<Record<ProfileName, Profile>> = {
+export const profiles = {
   device: {
     name: 'device',
     ca: false,
+    pathLength: 0,
     signedBy: 'fleet-root-ca',
     testAccountsOnly: true,
     keyUsage: ['digitalSignature'],
@@ -62,6 +71,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   provisioning_key: {
     name: 'provisioning_key',
     ca: false,
+    pathLength: 0,
     signedBy: 'provisioning-ca',
     testAccountsOnly: true,
     keyUsage: ['digitalSignature'],
@@ -72,6 +82,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   gateway: {
     name: 'gateway',
     ca: false,
+    pathLength: 0,
     signedBy: 'gateway-ca',
     testAccountsOnly: false,
     keyUsage: ['digitalSignature'],
@@ -82,6 +93,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   gateway_ca: {
     name: 'gateway_ca',
     ca: true,
+    pathLength: 0,
     signedBy: 'gateway-ca',
     testAccountsOnly: false,
     keyUsage: signsCertificates,
@@ -93,6 +105,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   fleet_root_ca: {
     name: 'fleet_root_ca',
     ca: true,
+    pathLength: 0,
     signedBy: 'fleet-root-ca',
     testAccountsOnly: true,
     keyUsage: signsCertificates,
@@ -103,6 +116,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   provisioning_ca: {
     name: 'provisioning_ca',
     ca: true,
+    pathLength: 0,
     signedBy: 'provisioning-ca',
     testAccountsOnly: true,
     keyUsage: signsCertificates,
@@ -113,6 +127,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   operator: {
     name: 'operator',
     ca: false,
+    pathLength: 0,
     signedBy: 'operator-ca',
     testAccountsOnly: false,
     keyUsage: ['digitalSignature'],
@@ -123,6 +138,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   operator_ca: {
     name: 'operator_ca',
     ca: true,
+    pathLength: 0,
     signedBy: 'operator-ca',
     testAccountsOnly: false,
     keyUsage: signsCertificates,
@@ -130,4 +146,73 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     notBefore: aDayBack,
     lifetime: 20 * year,
   },
-};
+  // The factory's: a program apart from the server (src/factory), which shares no key with it.
+  // The customer's own Fleet Root CA, kept offline; a line's CA stands below it.
+  factory_root: {
+    name: 'factory_root',
+    ca: true,
+    pathLength: 1,
+    signedBy: 'factory-root',
+    testAccountsOnly: false,
+    keyUsage: signsCertificates,
+    extendedKeyUsage: clientAuth,
+    notBefore: aDayBack,
+    lifetime: 40 * year,
+  },
+  line_ca: {
+    name: 'line_ca',
+    ca: true,
+    pathLength: 0,
+    signedBy: 'factory-root',
+    testAccountsOnly: false,
+    keyUsage: signsCertificates,
+    extendedKeyUsage: clientAuth,
+    notBefore: aDayBack,
+    lifetime: null,
+  },
+  line_device: {
+    name: 'line_device',
+    ca: false,
+    pathLength: 0,
+    signedBy: 'line',
+    testAccountsOnly: false,
+    keyUsage: ['digitalSignature'],
+    extendedKeyUsage: clientAuth,
+    notBefore: aDayBack,
+    lifetime: null,
+  },
+  // Whom the service trusts to ask, and what it shows them: nothing of it leads to the Fleet Root.
+  station_ca: {
+    name: 'station_ca',
+    ca: true,
+    pathLength: 0,
+    signedBy: 'station-ca',
+    testAccountsOnly: false,
+    keyUsage: signsCertificates,
+    extendedKeyUsage: null,
+    notBefore: aDayBack,
+    lifetime: 20 * year,
+  },
+  station: {
+    name: 'station',
+    ca: false,
+    pathLength: 0,
+    signedBy: 'station-ca',
+    testAccountsOnly: false,
+    keyUsage: ['digitalSignature'],
+    extendedKeyUsage: clientAuth,
+    notBefore: aDayBack,
+    lifetime: 5 * year,
+  },
+  factory: {
+    name: 'factory',
+    ca: false,
+    pathLength: 0,
+    signedBy: 'station-ca',
+    testAccountsOnly: false,
+    keyUsage: ['digitalSignature'],
+    extendedKeyUsage: serverAuth,
+    notBefore: aDayBack,
+    lifetime: 2 * year,
+  },
+} as const satisfies Readonly<Record<ProfileName, Profile>>;

@@ -2,15 +2,18 @@
 
 import type { SigningAlgorithm } from '../custody/custodian.ts';
 import { Problem } from '../problem.ts';
-import type { Account, KeyRow } from '../registry/tables.ts';
+import type { Account } from '../registry/tables.ts';
 import { commonName, encodeName } from '../x509/name.ts';
 import { type Profile, type ProfileName, profiles } from './profile.ts';
-import { algorithmOf, type SigningCa } from './signing-ca.ts';
+import { algorithmOf, type SigningCa, type SigningKey } from './signing-ca.ts';
+
+/** Whose keys sign: an account, or what stands in its place. */
+export type Owner = Pick<Account, 'id' | 'name' | 'kind' | 'validity_seconds'>;
 
 /** A certificate under a CA of ours. `publicKey` is SubjectPublicKeyInfo, DER. */
 interface LeafRequest {
-  account: Account;
-  ca: SigningCa;
+  account: Owner;
+  ca: SigningCa<SigningKey>;
   publicKey: Uint8Array;
 }
 
@@ -33,31 +36,66 @@ export interface ProvisioningKeyRequest extends LeafRequest {
   notAfter: number;
 }
 
-/** A TLS server of ours: an account's gateway, or the operators' listener. */
+/** A TLS server of ours: an account's gateway, the operators' listener, or a factory's service. */
 export interface TlsServerRequest extends LeafRequest {
-  profile: 'gateway' | 'operator';
+  profile: 'gateway' | 'operator' | 'factory';
   /** DNS names in lower case and IP addresses in canonical form; the first that fits becomes the common name. */
   hosts: readonly string[];
 }
 
+/** What a factory's line is asked for: a device, which nobody but the line knows yet. */
+export interface LineDeviceRequest extends LeafRequest {
+  profile: 'line_device';
+  /** 1 to 64 characters. */
+  deviceId: string;
+  /** In ms since 1970; the line's CA bounds it. */
+  notAfter: number;
+}
+
+/** A station of a factory. */
+export interface StationRequest extends LeafRequest {
+  profile: 'station';
+  /** Its name, which becomes the common name. */
+  name: string;
+}
+
+/** The CA of a factory's line, under the Fleet Root. */
+export interface LineCaRequest extends LeafRequest {
+  profile: 'line_ca';
+  /** The line's name, of 1 to 64 characters. */
+  name: string;
+  /** In ms since 1970; the Fleet Root bounds it. */
+  notAfter: number;
+}
+
+/** The CAs of a server. */
+export type ServerCa = 'gateway_ca' | 'fleet_root_ca' | 'provisioning_ca' | 'operator_ca';
+
 /** A CA's own certificate, signed by its own key. */
 export interface CaRequest {
-  profile: 'gateway_ca' | 'fleet_root_ca' | 'provisioning_ca' | 'operator_ca';
-  account: Account;
-  key: KeyRow;
+  profile: ServerCa | 'factory_root' | 'station_ca';
+  account: Owner;
+  key: SigningKey;
   /** The CA's ID, which makes its subject differ from that of every other CA. */
   id: string;
 }
 
-export type IssuanceRequest = DeviceRequest | ProvisioningKeyRequest | TlsServerRequest | CaRequest;
+export type IssuanceRequest =
+  | DeviceRequest
+  | ProvisioningKeyRequest
+  | TlsServerRequest
+  | LineDeviceRequest
+  | StationRequest
+  | LineCaRequest
+  | CaRequest;
 
 /** What a certificate is to be, down to everything that its encoding and its lint need. */
 export interface Plan {
   readonly profile: Profile;
-  /** Null for a CA, which signs itself. */
-  readonly issuer: SigningCa | null;
+  /** Null for a CA that signs itself. */
+  readonly issuer: SigningCa<SigningKey> | null;
   /** The key that signs. */
-  readonly key: KeyRow;
+  readonly key: SigningKey;
   readonly algorithm: SigningAlgorithm;
   /** Name, DER. */
   readonly subject: Buffer;
@@ -82,6 +120,8 @@ const caTitles = {
   fleet_root_ca: 'Fleet Root CA',
   provisioning_ca: 'Provisioning CA',
   operator_ca: 'Fleetroot operator CA',
+  factory_root: 'Fleet Root CA',
+  station_ca: 'Station CA',
 } as const satisfies Partial<Record<ProfileName, string>>;
 
 /**
@@ -90,7 +130,7 @@ const caTitles = {
  * its key is for something else.
  */
 export function planOf(request: IssuanceRequest, now: number): Plan {
-  const profile = profiles[request.profile];
+  const profile: Profile = profiles[request.profile];
   const { account } = request;
   if (profile.testAccountsOnly && account.kind !== 'test') throw new Problem('provisioning_not_offered');
 
@@ -120,16 +160,24 @@ export function planOf(request: IssuanceRequest, now: number): Plan {
 function subjectOf(request: IssuanceRequest): { subject: Buffer; commonName: string | null } {
   switch (request.profile) {
     case 'device':
+    case 'line_device':
       return named(request.deviceId);
+    case 'station':
+      return named(request.name);
+    case 'line_ca':
+      return named(request.name, request.account.name);
     case 'provisioning_key':
       return named(request.id);
     case 'gateway':
     case 'operator':
+    case 'factory':
       return named(request.hosts.find((host) => host.length <= longestCommonName) ?? null, request.account.name);
     case 'gateway_ca':
     case 'fleet_root_ca':
     case 'provisioning_ca':
     case 'operator_ca':
+    case 'factory_root':
+    case 'station_ca':
       return named(`${caTitles[request.profile]} ${request.id}`, request.account.name);
   }
 }
@@ -148,6 +196,8 @@ function notAfterOf(request: IssuanceRequest, profile: Profile, now: number): nu
       return now + Math.min(request.validitySeconds ?? longest, longest) * 1000;
     }
     case 'provisioning_key':
+    case 'line_device':
+    case 'line_ca':
       return request.notAfter;
     case 'gateway':
     case 'gateway_ca':
@@ -155,11 +205,15 @@ function notAfterOf(request: IssuanceRequest, profile: Profile, now: number): nu
     case 'provisioning_ca':
     case 'operator':
     case 'operator_ca':
+    case 'factory_root':
+    case 'station_ca':
+    case 'station':
+    case 'factory':
       return now + profile.lifetime!;
   }
 }
 
-function validityOf(profile: Profile, issuer: SigningCa | null, wanted: number, now: number) {
+function validityOf(profile: Profile, issuer: SigningCa<SigningKey> | null, wanted: number, now: number) {
   const begin = profile.notBefore(now);
   if (issuer === null) return { notBefore: wholeSeconds(begin), notAfter: wholeSeconds(wanted) };
   const { notBefore, notAfter } = issuer.certificate;

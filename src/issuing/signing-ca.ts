@@ -3,13 +3,24 @@
 import type { KeyType, SigningAlgorithm } from '../custody/custodian.ts';
 import type { Db } from '../registry/database.ts';
 import { keyById } from '../registry/keys.ts';
-import type { KeyRow } from '../registry/tables.ts';
+import type { KeyPurpose, KeyRow } from '../registry/tables.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 
+/** What keys of ours sign for: a server's, or a factory's. */
+export type SigningPurpose = KeyPurpose | 'factory-root' | 'line' | 'station-ca';
+
+/** The record of a key that signs, wherever it is kept. */
+export interface SigningKey extends Pick<
+  KeyRow,
+  'id' | 'account_id' | 'custodian' | 'key_type' | 'public_key' | 'remembered' | 'exportable' | 'destroyed_at'
+> {
+  readonly purpose: SigningPurpose;
+}
+
 /** A CA that we hold the key of. */
-export interface SigningCa {
+export interface SigningCa<Key extends SigningKey = KeyRow> {
   readonly certificate: Certificate;
-  readonly key: KeyRow;
+  readonly key: Key;
 }
 
 /** Reads a CA back from what was recorded of it. */
@@ -20,7 +31,7 @@ export async function readSigningCa(db: Db, ca: { certificate: Uint8Array; key_i
 }
 
 /** The algorithm of a signature follows the key that makes it: a hash as strong as the key, SHA-256 for every RSA key. */
-export function algorithmOf(key: KeyRow): SigningAlgorithm {
+export function algorithmOf(key: Pick<SigningKey, 'key_type'>): SigningAlgorithm {
   const keyType = key.key_type as KeyType;
   switch (keyType) {
     case 'p256':

@@ -115,10 +115,13 @@ function subjectAlternativeName(hosts: readonly string[]): Buffer {
   return extension(extensionOids.subjectAlternativeName, false, sequence(...names));
 }
 
-function encodeFixedExtensions({ ca, keyUsage, extendedKeyUsage }: Profile): Buffer {
+function encodeFixedExtensions({ ca, pathLength, keyUsage, extendedKeyUsage }: Profile): Buffer {
   const extensions = [extension(extensionOids.keyUsage, true, encodeKeyUsage(keyUsage))];
-  // cA TRUE, pathLenConstraint 0 (RFC 5280 §4.2.1.9): no CA of ours has another one below it.
-  if (ca) extensions.unshift(extension(extensionOids.basicConstraints, true, sequence(boolean(true), integer(0))));
+  // cA TRUE and pathLenConstraint (RFC 5280 §4.2.1.9).
+  if (ca) {
+    const value = sequence(boolean(true), integer(pathLength));
+    extensions.unshift(extension(extensionOids.basicConstraints, true, value));
+  }
   if (extendedKeyUsage !== null) {
     extensions.push(extension(extensionOids.extendedKeyUsage, false, sequence(oid(extendedKeyUsage))));
   }

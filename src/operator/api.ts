@@ -30,7 +30,7 @@ import { takeIdempotencyKeys } from './idempotency.ts';
 import { boundInput } from './inbound.ts';
 import { keyRoutes } from './key-routes.ts';
 import { linkPages } from './link-pages.ts';
-import { listenOnSocket } from './listen-on-socket.ts';
+import { listenOnSocket } from '../listen-on-socket.ts';
 import type { ListenerOptions } from './listener.ts';
 import { memberRoutes } from './member-routes.ts';
 import { type MetricsOpen, metricsRoutes } from './metrics-routes.ts';

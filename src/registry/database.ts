@@ -15,8 +15,8 @@ import type { Tables } from './tables.ts';
 export type Db = Kysely<Tables>;
 
 /** What every write of the registry takes first: its part of a transaction that others share. */
-export interface Tx {
-  readonly db: Db;
+export interface Tx<D = Tables> {
+  readonly db: Kysely<D>;
   /** When the write was asked for, in milliseconds since 1970, by the clock that the registry was opened with. */
   readonly now: number;
   /** Who asked for the write. */
@@ -50,8 +50,8 @@ export function openForReading(file: string): DatabaseSync {
 }
 
 /** The Kysely over an open SQLite database, which whoever opened it closes. `took` is told how long each query took. */
-export function overSqlite(database: DatabaseSync, took?: Took): Db {
-  return new Kysely<Tables>({ dialect: new SqliteDialect(database, took) });
+export function overSqlite<D = Tables>(database: DatabaseSync, took?: Took): Kysely<D> {
+  return new Kysely<D>({ dialect: new SqliteDialect(database, took) });
 }
 
 /**
@@ -69,7 +69,7 @@ export function lockDirectory(directory: string): Disposable {
     if ((resultCode(error) & 0xff) !== busy) throw error;
     throw new Problem(
       'conflict',
-      `Another Fleetroot server is running on ${directory}.`,
+      `Another Fleetroot is running on ${directory}.`,
       'Stop that one first, or give this one a data directory of its own with --data DIR.',
     );
   }
@@ -138,7 +138,7 @@ export function asProblem(error: unknown): unknown {
   if (isStorageFailure(error)) {
     return new Problem(
       'unavailable',
-      `The registry cannot be written: ${(error as Error).message}.`,
+      `The database cannot be written: ${(error as Error).message}.`,
       'See to the disk that holds the data directory: is it full, read-only or failing?',
       { cause: error },
     );

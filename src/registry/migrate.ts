@@ -1,42 +1,25 @@
-// The registry's migrations: forward only, numbered by their place in the list, each recorded with what it made.
+// Migrations of a database: forward only, numbered by their place in the list, each recorded with what it made.
 
 import { Problem } from '../problem.ts';
 import type { ColumnTypes } from './column-types.ts';
 import type { Db } from './database.ts';
-import * as mainJob from './migrations/0001-main-job.ts';
-import * as custody from './migrations/0002-custody.ts';
-import * as ownerTrust from './migrations/0003-owner-trust.ts';
-import * as audit from './migrations/0004-audit.ts';
-import * as operators from './migrations/0005-operators.ts';
-import * as events from './migrations/0006-events.ts';
-import * as fleet from './migrations/0007-fleet.ts';
-import * as tokens from './migrations/0008-tokens.ts';
-import * as idempotency from './migrations/0009-idempotency.ts';
-import * as operatorTls from './migrations/0010-operator-tls.ts';
 
-interface Migration {
+/** One step. */
+export interface Migration {
   name: string;
   up(db: Db, types: ColumnTypes): Promise<void>;
 }
-
-const migrations: readonly Migration[] = [
-  mainJob,
-  custody,
-  ownerTrust,
-  audit,
-  operators,
-  events,
-  fleet,
-  tokens,
-  idempotency,
-  operatorTls,
-];
 
 /**
  * Brings the database to what this program expects: all that is missing, in one transaction. `now` in milliseconds.
  * Throws Problem `conflict` when a newer program has been at it: what that one made, this one cannot know.
  */
-export async function migrate(db: Db, types: ColumnTypes, now: number): Promise<void> {
+export async function migrate(
+  db: Db,
+  types: ColumnTypes,
+  migrations: readonly Migration[],
+  now: number,
+): Promise<void> {
   await db.transaction().execute(async (transaction) => {
     await transaction.schema
       .createTable('migrations')
@@ -56,7 +39,7 @@ export async function migrate(db: Db, types: ColumnTypes, now: number): Promise<
     if (last && done > migrations.length) {
       throw new Problem(
         'conflict',
-        `The registry was last opened by a newer Fleetroot: it has migration ${last.name}, and this program's last ` +
+        `The database was last opened by a newer Fleetroot: it has migration ${last.name}, and this program's last ` +
           `one is ${migrations.at(-1)!.name}.`,
         'Start the newer program, or restore a back-up that was made before the upgrade.',
       );

@@ -20,7 +20,7 @@ import {
 import { noExtensions, readExtensions, type Extensions } from './extensions.ts';
 import { parsePublicKey, type PublicKey } from './key.ts';
 import { parseName, type Name } from './name.ts';
-import { encodePem, pemBlocks, type PemBlock } from './pem.ts';
+import { encodePem, isDerFile, pemBlocks, textOfFile, type PemBlock } from './pem.ts';
 import { readSignatureAlgorithm, verifyWithKey, type SignatureAlgorithm } from './signature.ts';
 
 /** The bytes are no certificate. The message is one sentence for whoever sent them. */
@@ -153,7 +153,7 @@ export function parseCertificates(bytes: Uint8Array): Certificate[] {
   if (bytes.byteLength > fileLimit) throw new CertificateError('The file is larger than 1 MiB.');
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (isDerFile(buffer)) return parseDerFile(buffer);
-  const text = textOf(buffer);
+  const text = textOfFile(buffer);
   // A private key as DER behind the certificate: no text, and nothing that a parser of PEM would see.
   if (text.includes('\0')) throw new CertificateError('There is something beside the PEM blocks that is no text.');
   const blocks = pemBlocks(text);
@@ -179,11 +179,6 @@ function parseBlock({ bytes }: PemBlock, index: number, count: number): Certific
   }
 }
 
-/** DER begins with 30, which is the digit 0 in a text; a certificate is too long for a length below 80 after it. */
-function isDerFile(buffer: Buffer): boolean {
-  return buffer[0] === tags.sequence && ((buffer[1] ?? 0) >= 0x80 || !buffer.includes('-----BEGIN '));
-}
-
 /** One or several certificates as DER. A private key and a PKCS#12 begin with a number, a certificate never does. */
 function parseDerFile(buffer: Buffer): Certificate[] {
   let parts: Element[];
@@ -198,11 +193,6 @@ function parseDerFile(buffer: Buffer): Certificate[] {
     throw new CertificateError('The file is a private key or a PKCS#12.', { privateKeyFound: true });
   }
   return parts.map(({ raw }, index) => parseBlock({ label: 'CERTIFICATE', bytes: raw }, index, parts.length));
-}
-
-/** The text of a PEM file: UTF-8 or what contains it, or the UTF-16 that Windows shells write (FF FE at its start). */
-function textOf(buffer: Buffer): string {
-  return buffer[0] === 0xff && buffer[1] === 0xfe ? buffer.toString('utf16le') : buffer.toString('latin1');
 }
 
 /** The number for people, as `openssl x509 -serial` has it. */

@@ -24,6 +24,8 @@ export interface PublicKey {
   readonly spki: Buffer;
   /** SHA-256 (hex) of the canonical SubjectPublicKeyInfo: one key has one hash, however it was written. */
   readonly sha256: string;
+  /** The canonical SubjectPublicKeyInfo, DER, which certificates of our own carry; as given where the kind is `other`. */
+  readonly canonicalSpki: Buffer;
   readonly kind: PublicKeyKind;
   /** Of the modulus or the field; 0 where the kind is `other`. */
   readonly bits: number;
@@ -31,10 +33,13 @@ export interface PublicKey {
   toKeyObject(): KeyObject;
 }
 
-const ecPublicKey = '1.2.840.10045.2.1';
-const rsaEncryption = '1.2.840.113549.1.1.1';
-const rsassaPss = '1.2.840.113549.1.1.10';
-const ed25519 = '1.3.101.112';
+/** Object identifiers of the algorithms that keys are for (RFC 3279 §2.3, RFC 4055 §1.2, RFC 8410 §3). */
+export const keyAlgorithms = {
+  ecPublicKey: '1.2.840.10045.2.1',
+  rsaEncryption: '1.2.840.113549.1.1.1',
+  rsassaPss: '1.2.840.113549.1.1.10',
+  ed25519: '1.3.101.112',
+} as const;
 
 /** The largest modulus, in bits, and public exponent, in octets: beyond them one verification takes a CPU for long. */
 const rsaLimit = { modulusBits: 16_384, exponentOctets: 8 };
@@ -60,14 +65,16 @@ export function parsePublicKey(spki: Uint8Array): PublicKey {
   const [type, parameters, more] = children(algorithm, tags.sequence, 'public key algorithm');
   if (more !== undefined) throw new DerError('The public key algorithm has more parts than two.');
   const { kind, bits, canonical } = readKey(readOid(type), parameters, readBitStringOctets(key, 'public key bits'));
+  const canonicalSpki = canonical ?? bytes;
   let sha256: string | undefined;
   let keyObject: KeyObject | undefined;
   return {
     spki: bytes,
+    canonicalSpki,
     kind,
     bits,
     get sha256() {
-      return (sha256 ??= hash('sha256', canonical ?? bytes, 'hex'));
+      return (sha256 ??= hash('sha256', canonicalSpki, 'hex'));
     },
     toKeyObject() {
       return (keyObject ??= makeKeyObject(bytes));
@@ -77,13 +84,13 @@ export function parsePublicKey(spki: Uint8Array): PublicKey {
 
 function readKey(type: string, parameters: Element | undefined, key: Buffer): Reading {
   switch (type) {
-    case ecPublicKey:
+    case keyAlgorithms.ecPublicKey:
       return readEcKey(parameters, key);
-    case rsaEncryption:
+    case keyAlgorithms.rsaEncryption:
       return readRsaKey(key, parameters === undefined || !isNull(parameters));
-    case rsassaPss:
+    case keyAlgorithms.rsassaPss:
       return readRsaKey(key, true);
-    case ed25519:
+    case keyAlgorithms.ed25519:
       // RFC 8410 §3: the parameters are absent; anything else would be a second way to write the key.
       return parameters === undefined && key.length === 32 ? { kind: 'ed25519', bits: 256, canonical: null } : unfit;
     default:
@@ -103,7 +110,11 @@ function readEcKey(parameters: Element | undefined, point: Buffer): Reading {
   if ((point[0] !== 0x02 && point[0] !== 0x03) || point.length !== 1 + octets) return unfit;
   try {
     const whole = ECDH.convertKey(point, name, undefined, undefined, 'uncompressed') as Buffer;
-    return { kind, bits, canonical: sequence(sequence(oid(ecPublicKey), parameters!.raw), bitString(whole)) };
+    return {
+      kind,
+      bits,
+      canonical: sequence(sequence(oid(keyAlgorithms.ecPublicKey), parameters!.raw), bitString(whole)),
+    };
   } catch {
     return unfit;
   }
@@ -122,7 +133,7 @@ function readRsaKey(key: Buffer, rewrite: boolean): Reading {
   const sane =
     odd && positive && !one && bits <= rsaLimit.modulusBits && bitLength(exponent) <= rsaLimit.exponentOctets * 8;
   if (!sane) return unfit;
-  const canonical = rewrite ? sequence(sequence(oid(rsaEncryption), nullValue()), bitString(key)) : null;
+  const canonical = rewrite ? sequence(sequence(oid(keyAlgorithms.rsaEncryption), nullValue()), bitString(key)) : null;
   return { kind: 'rsa', bits, canonical };
 }
 
@@ -131,7 +142,7 @@ function isNull(element: Element): boolean {
 }
 
 /** The bits of a non-negative INTEGER's content octets. */
-function bitLength(integer: Buffer): number {
+export function bitLength(integer: Buffer): number {
   const digits = integer[0] === 0 ? integer.subarray(1) : integer;
   return digits.length === 0 ? 0 : digits.length * 8 - Math.clz32(digits[0]!) + 24;
 }

@@ -1,5 +1,7 @@
 // PEM (RFC 7468) as people really have it: text around it, odd white space, any line length.
 
+import { tags } from './der.ts';
+
 /** One block. `bytes` is null where its inside is not base64, or its end is missing. */
 export interface PemBlock {
   readonly label: string;
@@ -32,12 +34,30 @@ export function pemBlocks(text: string): PemBlock[] {
 
 /** Writes one block: 64 columns, a newline at the end (RFC 7468 §2). */
 export function encodePem(label: string, bytes: Uint8Array): string {
-  const base64 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
-  return `-----BEGIN ${label}-----\n${base64.replace(/.{1,64}/g, '$&\n')}-----END ${label}-----\n`;
+  return `-----BEGIN ${label}-----\n${base64Lines(bytes)}-----END ${label}-----\n`;
 }
 
-/** Base64 with any white space in it, or null: Buffer.from would skip what is none. */
-function decodeBase64(text: string): Buffer | null {
+/** Base64 in lines of 64 columns, each with a line feed at its end. */
+export function base64Lines(bytes: Uint8Array): string {
+  const base64 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+  return base64.replace(/.{1,64}/g, '$&\n');
+}
+
+/** The octets of base64 with any white space in it, or null: Buffer.from would skip what is none. */
+export function decodeBase64(text: string): Buffer | null {
   const digits = text.replace(/\s+/g, '');
   return digits.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(digits) ? Buffer.from(digits, 'base64') : null;
+}
+
+/**
+ * Whether a file is DER and not text. DER begins with 30, which is the digit 0 in a text; most are too long for a length
+ * below 80 after it.
+ */
+export function isDerFile(file: Buffer): boolean {
+  return file[0] === tags.sequence && ((file[1] ?? 0) >= 0x80 || !file.includes(begin));
+}
+
+/** The text of a file: UTF-8 or what contains it, or the UTF-16 that Windows shells write (FF FE at its start). */
+export function textOfFile(file: Buffer): string {
+  return file[0] === 0xff && file[1] === 0xfe ? file.toString('utf16le') : file.toString('latin1');
 }

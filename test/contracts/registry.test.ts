@@ -91,11 +91,11 @@ for (const { name, home: newHome } of backends) {
     test('a second server on the same directory is refused, until the first is gone, also by kill -9', async () => {
       using home = newHome();
       const child = await childOn(home.file);
-      await rejects(home.open(), 'conflict', /Another Fleetroot server is running/);
+      await rejects(home.open(), 'conflict', /Another Fleetroot is running/);
       await child.kill();
       {
         await using _registry = await home.open();
-        await rejects(home.open(), 'conflict', /Another Fleetroot server is running/);
+        await rejects(home.open(), 'conflict', /Another Fleetroot is running/);
       }
       await using _registry = await home.open();
     });

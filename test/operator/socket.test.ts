@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fastify, { type FastifyInstance } from 'fastify';
-import { listenOnSocket } from '../../src/operator/listen-on-socket.ts';
+import { listenOnSocket } from '../../src/listen-on-socket.ts';
 import { socketPath } from '../../src/socket-path.ts';
 import { temporaryDirectory } from '../support/process.ts';
 

@@ -8,8 +8,8 @@ import { createSoftwareCustodian } from '../../src/custody/software.ts';
 import { HeldKeys } from '../../src/issuing/held-keys.ts';
 import { Issuer } from '../../src/issuing/issuer.ts';
 import { makeKeyPair } from '../../src/issuing/keys.ts';
-import { type ProfileName, profiles } from '../../src/issuing/profile.ts';
-import type { DeviceRequest } from '../../src/issuing/request.ts';
+import { profiles } from '../../src/issuing/profile.ts';
+import type { DeviceRequest, ServerCa } from '../../src/issuing/request.ts';
 import type { SigningCa } from '../../src/issuing/signing-ca.ts';
 import type { Account, AccountKind } from '../../src/registry/tables.ts';
 import type { Registry } from '../../src/registry/writer.ts';
@@ -86,7 +86,7 @@ export async function newAccount(
 export async function newCa(
   { issuer }: Issuing,
   account: Account,
-  profile: Extract<ProfileName, `${string}_ca`> = 'fleet_root_ca',
+  profile: ServerCa = 'fleet_root_ca',
   keyType: KeyType = 'p256',
 ): Promise<SigningCa> {
   const key = await issuer.keys.create({ account, purpose: profiles[profile].signedBy, keyType });

@@ -11,17 +11,19 @@ import { type Db, openForWriting, type Tx } from '../../src/registry/database.ts
 import type { IdentityTables } from '../../src/registry/identity-tables.ts';
 import type { AuditNote, NewEvent } from '../../src/registry/notes.ts';
 import { migrate } from '../../src/registry/migrate.ts';
+import { migrations } from '../../src/registry/migrations.ts';
 import { SqliteDialect, sqliteTypes } from '../../src/registry/sqlite-dialect.ts';
 import type { OperatorTables } from '../../src/registry/operator-tables.ts';
 import type { Tables } from '../../src/registry/tables.ts';
-import { openRegistry, type Registry, type RegistryOptions } from '../../src/registry/writer.ts';
+import type { StoreOptions } from '../../src/registry/store.ts';
+import { openRegistry, type Registry } from '../../src/registry/writer.ts';
 import { rowsOfOperator } from './operator-rows.ts';
 
 /** A place for one registry, gone with everything in it when disposed of. */
 export interface Home extends Disposable {
   readonly directory: string;
   readonly file: string;
-  open(options?: Partial<RegistryOptions>): Promise<Registry>;
+  open(options?: Partial<StoreOptions>): Promise<Registry>;
   /** The database itself, migrated, for calling functions of the registry without the writer. `heard` gets every query. */
   database(heard?: (query: CompiledQuery) => void): Promise<Db>;
   /** The tables that a query reads from end to end. */
@@ -56,7 +58,7 @@ function sqliteHome(): Home {
       const database = openForWriting(file);
       opened.push(database);
       const db: Db = new Kysely<Tables>({ dialect: new SqliteDialect(database), log: (event) => heard(event.query) });
-      await migrate(db, sqliteTypes, Date.now());
+      await migrate(db, sqliteTypes, migrations, Date.now());
       return db;
     },
     scannedBy({ sql, parameters }) {

@@ -20,6 +20,12 @@ const probes = {
   fish: { command: 'fish --version', install: 'fish' },
   promtool: { command: 'promtool --version', install: 'prometheus' },
   unzip: { command: 'unzip -v', install: 'unzip' },
+  swtpm: {
+    command: 'swtpm --version && command -v swtpm_setup swtpm_localca certtool',
+    install: 'swtpm swtpm-tools gnutls-bin',
+  },
+  'tpm2-tools': { command: 'command -v tpm2_activatecredential', install: 'tpm2-tools' },
+  'tpm2-openssl': { command: 'openssl list -providers -provider tpm2', install: 'tpm2-openssl' },
 } as const;
 
 /** A program (or library) that some tests use as the other side. */

@@ -3,7 +3,7 @@
 import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
-import { socketPath as shortened } from '../socket-path.ts';
+import { socketPath as shortened } from './socket-path.ts';
 
 /**
  * Listens on a Unix socket at `path` (absolute, of any length). It is bound within a directory that only its owner can

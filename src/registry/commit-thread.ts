@@ -1,0 +1,212 @@
+// The one thread that writes to a database: takes all that waits, runs it in one transaction, and answers when that is on the disk.
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { Problem, type ProblemCode } from '../problem.ts';
+import type { Actor } from './acting.ts';
+import type { Change } from './changes.ts';
+import { asProblem, type Db, isStorageFailure, openForWriting, overSqlite, type Tx } from './database.ts';
+import { migrate, type Migration } from './migrate.ts';
+import type { AuditNote, NewEvent } from './notes.ts';
+import { sqliteTypes } from './sqlite-dialect.ts';
+
+/** A write as it is asked for. */
+export interface Request {
+  name: string;
+  args: unknown;
+  now: number;
+  by: Actor;
+  /** Done and undone: only what it would give is wanted. */
+  rehearsal: boolean;
+}
+
+/** A Problem loses its class between threads, so its parts travel. */
+export interface ProblemParts {
+  code: ProblemCode;
+  message: string;
+  hint: string | null;
+  members: Problem['members'];
+}
+
+/** What became of one request. What is no Problem is our bug, and travels as the error it is. */
+export type Failure = { problem: ProblemParts } | { error: unknown };
+export type Outcome = { value: unknown } | Failure;
+
+/** What the thread says (`took` is the transaction's time, in milliseconds): once that it is open or why not, then one answer a transaction, requests in their order. */
+export type Message =
+  | { kind: 'open' }
+  | { kind: 'refused'; failure: Failure }
+  | { kind: 'committed'; outcomes: Outcome[]; changes: Change[]; events: boolean; took: number };
+
+/** What the thread is started with. */
+export interface Start {
+  file: string;
+  now: number;
+}
+
+/** What a thread writes, and how what the writes noted is kept: each database has its own. */
+export interface Writing {
+  /** By their names; each takes its part of a transaction and plain arguments. */
+  readonly writes: Readonly<Record<string, (tx: never, args: never) => Promise<unknown>>>;
+  readonly migrations: readonly Migration[];
+  /** Keeps, in the transaction of a write, what it noted. */
+  readonly keep: (tx: Tx, audited: readonly AuditNote[], events: readonly NewEvent[]) => Promise<void>;
+}
+
+/** Requests in one transaction at most, so that under a flood the first of them do not wait for the last. */
+const batchLimit = 1_000;
+
+/** Holds the one connection that writes. */
+class CommitThread {
+  readonly #writing: Writing;
+  readonly #port: MessagePort;
+  readonly #database: DatabaseSync;
+  readonly #db: Db;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #save: StatementSync;
+  readonly #undo: StatementSync;
+  readonly #release: StatementSync;
+  #closing = false;
+  #purging = false;
+  /** Whether the transaction at hand keeps events. */
+  #events = false;
+
+  constructor(writing: Writing, port: MessagePort, database: DatabaseSync) {
+    this.#writing = writing;
+    this.#port = port;
+    this.#database = database;
+    this.#db = overSqlite(database);
+    this.#begin = database.prepare('BEGIN IMMEDIATE');
+    this.#commit = database.prepare('COMMIT');
+    this.#save = database.prepare('SAVEPOINT request');
+    this.#undo = database.prepare('ROLLBACK TO request');
+    this.#release = database.prepare('RELEASE request');
+  }
+
+  /** Brings the schema up to date, then takes requests until 'close' comes. */
+  async open(now: number): Promise<void> {
+    await migrate(this.#db, sqliteTypes, this.#writing.migrations, now);
+    let turn = Promise.resolve();
+    this.#port.on('message', (first: Request | 'close') => {
+      turn = turn.then(() => this.#work(first));
+    });
+    this.#say({ kind: 'open' });
+  }
+
+  /** Answers `first` and all that has arrived by then, transaction after transaction, until nothing waits. */
+  async #work(first: Request | 'close'): Promise<void> {
+    for (let batch = this.#waiting(first); batch.length > 0; batch = this.#waiting()) {
+      const began = performance.now();
+      const done = await this.#transact(batch);
+      this.#say({ kind: 'committed', ...done, took: performance.now() - began });
+    }
+    if (this.#closing) this.#close();
+  }
+
+  #waiting(first = this.#receive()): Request[] {
+    const batch: Request[] = [];
+    for (let next = first; next !== undefined; next = batch.length < batchLimit ? this.#receive() : undefined) {
+      if (next === 'close') this.#closing = true;
+      else batch.push(next);
+    }
+    return batch;
+  }
+
+  #receive(): Request | 'close' | undefined {
+    return receiveMessageOnPort(this.#port)?.message;
+  }
+
+  /** Runs the requests one after the other. Where the disk fails, none of them has happened and each is told so. */
+  async #transact(requests: Request[]): Promise<Omit<Extract<Message, { kind: 'committed' }>, 'kind' | 'took'>> {
+    const outcomes: Outcome[] = [];
+    const changes: Change[] = [];
+    try {
+      this.#events = false;
+      this.#begin.run();
+      for (const request of requests) outcomes.push(await this.#answer(request, changes));
+      this.#commit.run();
+      if (this.#purging) this.#purge();
+      return { outcomes, changes, events: this.#events };
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      return { outcomes: requests.map(() => failed(error)), changes: [], events: false };
+    }
+  }
+
+  /** One request within its savepoint: one that throws undoes only its own. Throws when the whole transaction is lost. */
+  async #answer({ name, args, now, by, rehearsal }: Request, changes: Change[]): Promise<Outcome> {
+    const before = changes.length;
+    const notes: AuditNote[] = [];
+    const events: NewEvent[] = [];
+    this.#save.run();
+    try {
+      const write = this.#writing.writes[name] as (tx: Tx, args: unknown) => Promise<unknown>;
+      const tx: Tx = {
+        db: this.#db,
+        now,
+        by,
+        changed: (change) => void changes.push(change),
+        audit: (note) => void notes.push(note),
+        event: (event) => void events.push(event),
+        purge: () => void (this.#purging ||= !rehearsal),
+      };
+      const value = await write(tx, args);
+      if (rehearsal) {
+        this.#undo.run();
+        this.#release.run();
+        changes.length = before;
+        return { value };
+      }
+      await this.#writing.keep(tx, notes, events);
+      this.#events ||= events.length > 0;
+      this.#release.run();
+      return { value };
+    } catch (error) {
+      if (isStorageFailure(error) || !this.#database.isTransaction) throw error;
+      this.#undo.run();
+      this.#release.run();
+      changes.length = before;
+      return failed(error);
+    }
+  }
+
+  /**
+   * The WAL has pages as they were before; emptied, it has none. A reader at work puts that off until the next commit, or
+   * the close.
+   */
+  #purge(): void {
+    const [result] = this.#database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').all() as [{ busy: number }];
+    this.#purging = result.busy !== 0;
+  }
+
+  /** Moves the WAL into the database, so that what lies in the directory afterwards is one file. */
+  #close(): void {
+    this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    this.#database.close();
+    this.#port.close();
+  }
+
+  #say(message: Message): void {
+    this.#port.postMessage(message);
+  }
+}
+
+function failed(cause: unknown): Failure {
+  const error = asProblem(cause);
+  if (!(error instanceof Problem)) return { error };
+  const { code, message, hint, members } = error;
+  return { problem: { code, message, hint, members } };
+}
+
+/** Is the thread that it is called in, until that is closed. */
+export async function runCommitThread(writing: Writing): Promise<void> {
+  if (!parentPort) throw new Error('A thread that writes is started by store.ts.');
+  const { file, now } = workerData as Start;
+  try {
+    await new CommitThread(writing, parentPort, openForWriting(file)).open(now);
+  } catch (error) {
+    parentPort.postMessage({ kind: 'refused', failure: failed(error) } satisfies Message);
+    parentPort.close();
+  }
+}
