@@ -1,5 +1,6 @@
 // The factory's own composition root: its records, its seal, its custodians and what signs, opened from one directory.
 
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config, MasterKeyPlace } from '../config.ts';
@@ -66,6 +67,13 @@ export async function openFactory(
   }
   await using opened = new AsyncDisposableStack();
   const failure = Promise.withResolvers<Error>();
+  if (existsSync(join(config.dataDir, 'registry.db'))) {
+    throw new Problem(
+      'conflict',
+      `${config.dataDir} is the directory of a server: who makes devices is apart from who lets them in.`,
+      'Give the factory a directory of its own with --data DIR.',
+    );
+  }
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const file = join(config.dataDir, 'factory.db');
   const records = opened.use(await openRecords({ file, clock, onFailure: failure.resolve }));

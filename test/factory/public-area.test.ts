@@ -28,7 +28,7 @@ function eccArea({
   scheme = '0010',
   curve = '0003',
   kdf = '0010',
-  point = p256.point as readonly [Buffer, Buffer],
+  point = p256.point,
   more = '',
 } = {}): Buffer {
   const parameters = bytes(`${symmetric} ${scheme} ${curve} ${kdf}`);

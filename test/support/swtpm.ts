@@ -41,7 +41,7 @@ export interface Tpm extends AsyncDisposable {
   /** Makes a key under the TPM's owner and loads it: NAME.pub, NAME.ctx, and its SubjectPublicKeyInfo NAME.der. */
   makeKey(
     name: string,
-    options?: { algorithm?: 'ecc' | 'ecc384' | 'ecc:ecdsa-sha256' | 'rsa'; attributes?: string },
+    options?: { algorithm?: 'ecc' | 'ecc384' | 'ecc:ecdsa-sha256:null' | 'rsa'; attributes?: string },
   ): Promise<void>;
   /** Has the TPM read a credential (the file of tpm2-tools) with the key NAME.ctx loaded. Throws where it does not. */
   activate(credential: Buffer, name: string, endorsement: EndorsementKey | `${string}.ctx`): Promise<Buffer>;
