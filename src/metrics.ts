@@ -1,8 +1,8 @@
 // What is counted and measured: every metric of the server, named as Prometheus has it, for whoever scrapes `/metrics`.
 
-import { readFileSync } from 'node:fs';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Metric, Registry } from 'prom-client';
 import { AccountLabels } from './metrics/account-labels.ts';
+import { programVersion } from './version.ts';
 
 /** How a metric is told of in docs/metrics.md. */
 export interface Documented {
@@ -300,12 +300,6 @@ export class Metrics {
         if (labels['account'] === label) counter.remove(labels as Record<string, string>);
     }
   }
-}
-
-/** Of package.json, which lies beside `src`. */
-function programVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  return String(version);
 }
 
 /** Seconds since an instant of `performance.now()`. */

@@ -63,7 +63,7 @@ const table: Record<string, readonly string[]> = {
   registry: [],
   x509: [],
 };
-const everyones = ['problem', 'secret', 'outbound', 'log', 'metrics', 'time', 'socket-path', 'listen-on-socket'];
+const everyones = ['problem', 'secret', 'outbound', 'log', 'metrics', 'time', 'socket-path', 'listen-on-socket', 'version'];
 
 /** The composition roots: the server's, and the factory's, which is a program of its own. */
 const roots = ['server', 'factory/factory'];

@@ -1,8 +1,8 @@
 // The program `fleetroot`: one command line in, one exit code out.
 
-import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { Problem } from '../problem.ts';
+import { programVersion } from '../version.ts';
 import { clientOf } from './client.ts';
 import { isWeighed, type Session } from './command.ts';
 import { commands } from './commands.ts';
@@ -45,7 +45,7 @@ async function runCommand(argv: readonly string[], env: NodeJS.ProcessEnv, termi
   }
   const parsed = parse(argv, commands);
   if (parsed.kind === 'version') {
-    terminal.out(`fleetroot ${version()}\n`);
+    terminal.out(`fleetroot ${programVersion()}\n`);
     return done;
   }
   if (parsed.kind === 'help') {
@@ -83,9 +83,4 @@ async function runCommand(argv: readonly string[], env: NodeJS.ProcessEnv, termi
     if (page.note) terminal.err(`${printableLines(page.note)}\n`);
   }
   return exitCode;
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -1,9 +1,9 @@
 // The OpenAPI 3.1 document of the operators' API, drawn from its routes: their schemas, their rules, their names.
 
-import { readFileSync } from 'node:fs';
 import swagger from '@fastify/swagger';
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
 import { type TObject, Type } from 'typebox';
+import { programVersion } from '../version.ts';
 import * as auditSchemas from './audit-schemas.ts';
 import * as eventSchemas from './event-schemas.ts';
 import * as fleetSchemas from './fleet-schemas.ts';
@@ -55,12 +55,6 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
     transformObject: (document) =>
       ordered(replaceNamed('openapiObject' in document ? (document.openapiObject as Document) : {})),
   });
-}
-
-/** Of package.json, which lies beside `src`. */
-function programVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return String(version);
 }
 
 /** What stands in the document beside the schemas of a route. */

@@ -16,7 +16,6 @@ declare module 'fastify' {
 /** What a thing's state is not: what devices, and the clock, change of it by themselves. */
 const volatile = new Set([
   'last_seen',
-  'last_seen_at',
   'last_used_at',
   'last_address',
   'first_used_at',
@@ -24,9 +23,7 @@ const volatile = new Set([
   'devices',
   'device_count',
   'reports',
-  'certificates_count',
   'certificate_not_after',
-  'last_delivery',
   'failing_since',
   'last_fault',
 ]);

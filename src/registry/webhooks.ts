@@ -141,7 +141,7 @@ export async function rotateWebhookSecret(
     .insertInto('webhook_secrets')
     .values({ ...secret, account_id: webhook.account_id, webhook_id: id, until: null, created_at: tx.now })
     .execute();
-  tx.audit({ action: 'webhook.rotate-secret', ...itself(webhook) });
+  tx.audit({ action: 'webhook.rotate_secret', ...itself(webhook) });
   tx.purge();
   return webhook;
 }

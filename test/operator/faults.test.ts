@@ -30,6 +30,22 @@ const broken = {
   },
 } as unknown as Provisioning;
 
+/** What an operators' API is made of beside its registry. */
+const parts = {
+  address: '127.0.0.1',
+  port: 0,
+  listener: { certificate: () => null, hosts: [] },
+  tokens,
+  events,
+  webhooks,
+  login,
+  url: () => 'https://localhost',
+  sso: null,
+  audit,
+  ...counted,
+  authenticate: async () => null,
+};
+
 test('a fault of our own is told by an ID that is in the log, and by nothing of its inside', async () => {
   await using desk = await temporaryDirectory();
   const logged: Record<string, unknown>[] = [];
@@ -37,18 +53,7 @@ test('a fault of our own is told by an ID that is in the log, and by nothing of 
   const listening = { socketPath: desk.file('operator.sock'), provisioning: broken, custody, log };
   await using _operator = await startOperator({
     ...listening,
-    address: '127.0.0.1',
-    port: 0,
-    listener: { certificate: () => null, hosts: [] },
-    tokens,
-    events,
-    webhooks,
-    login,
-    url: () => 'https://localhost',
-    sso: null,
-    audit,
-    ...counted,
-    authenticate: async () => null,
+    ...parts,
     ready: async () => ({ serving: true, faults: [] }),
   });
   const { status, text, json } = await operatorCall(desk.path, 'GET', '/accounts');
@@ -69,18 +74,7 @@ test('a server that does not serve devices yet is not ready, and says so', async
   };
   await using operator = await startOperator({
     ...listening,
-    address: '127.0.0.1',
-    port: 0,
-    listener: { certificate: () => null, hosts: [] },
-    tokens,
-    events,
-    webhooks,
-    login,
-    url: () => 'https://localhost',
-    sso: null,
-    audit,
-    ...counted,
-    authenticate: async () => null,
+    ...parts,
     ready: async () => ({ serving: false, faults: [] }),
   });
   const response = await fetch(`http://127.0.0.1:${operator.port}/readyz`);
