@@ -68,7 +68,7 @@ export function weaknessOf(publicKey: PublicKey): string | null {
 }
 
 function faultOfCurve(parameters: Element | undefined): string {
-  if (parameters?.tag !== tags.oid) return 'does not name its curve but describes one';
+  if (parameters?.tag !== tags.oid) return 'does not name its curve';
   const oid = readOid(parameters);
   if (names[oid] === undefined && curves.has(oid)) return 'is no point of its curve, or is written in an odd form';
   return `is on ${names[oid] ?? `the unknown curve ${oid}`}`;
@@ -80,8 +80,8 @@ function weaknessOfRsa(rsaPublicKey: Buffer): string | null {
   const [n, e] = [modulus!.content, exponent!.content];
   if (n[0]! >= 0x80 || e[0]! >= 0x80) return 'The RSA key has a negative number in it.';
   const bits = bitLength(n);
-  if (bits < modulusBits.least) return `The RSA key has ${bits} bits; at least 2,048 are needed.`;
-  if (bits > modulusBits.most) return `The RSA key has ${bits} bits; at most 8,192 are accepted.`;
+  if (bits < modulusBits.least) return `The RSA key has ${bits.toLocaleString('en')} bits; at least 2,048 are needed.`;
+  if (bits > modulusBits.most) return `The RSA key has ${bits.toLocaleString('en')} bits; at most 8,192 are accepted.`;
   return weaknessOfExponent(e) ?? weaknessOfModulus(numberOf(n));
 }
 
@@ -91,15 +91,18 @@ function weaknessOfExponent(exponent: Buffer): string | null {
   }
   const e = numberOf(exponent);
   const sound = e >= leastExponent && e % 2n === 1n;
-  return sound ? null : `The RSA key's public exponent is ${e}; it must be odd and at least 65,537.`;
+  return sound
+    ? null
+    : `The RSA key's public exponent is ${e.toLocaleString('en')}; it must be odd and at least 65,537.`;
 }
 
 function weaknessOfModulus(modulus: bigint): string | null {
   // One long division each; the rest is arithmetic of small numbers.
   const small = modulus % smallPrimesProduct;
   const factor = smallPrimes.find((prime) => small % BigInt(prime) === 0n);
-  if (factor !== undefined)
+  if (factor !== undefined) {
     return `The RSA key's modulus is divisible by ${factor}: it was made by a broken generator.`;
+  }
   const residue = modulus % rocaProduct;
   if (rocaPrimes.every((prime, index) => rocaResidues[index]!.has(Number(residue % BigInt(prime))))) {
     return 'The RSA key was made by the broken generator of a security chip: its primes can be computed (ROCA, CVE-2017-15361).';

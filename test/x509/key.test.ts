@@ -48,6 +48,7 @@ test('the hash of a key in its usual form is that of its SubjectPublicKeyInfo', 
   for (const kind of ['P-256', 'P-384', 'P-521', 'ed25519', 'rsa2048'] as const) {
     const { spki } = newKey(kind);
     assert.equal(parsePublicKey(spki).sha256, createHash('sha256').update(spki).digest('hex'));
+    assert.deepEqual(parsePublicKey(spki).canonicalSpki, spki);
   }
 });
 
@@ -56,6 +57,7 @@ test('a compressed point is the same key as the uncompressed one, and works', ()
   const compressed = parsePublicKey(sequence(p256, bitString(point(spki, 'compressed'))));
   assert.equal(compressed.kind, 'p256');
   assert.equal(compressed.sha256, parsePublicKey(spki).sha256);
+  assert.deepEqual(compressed.canonicalSpki, spki);
   assert.deepEqual(
     compressed.toKeyObject().export({ format: 'jwk' }),
     createPublicKey({ key: spki, format: 'der', type: 'spki' }).export({ format: 'jwk' }),
@@ -67,6 +69,7 @@ test('an RSA key is the same one without the NULL, and bound to PSS', () => {
   for (const algorithm of [sequence(oid('1.2.840.113549.1.1.1')), sequence(oid('1.2.840.113549.1.1.10'))]) {
     const other = parsePublicKey(rsaKey(modulus, f4, algorithm));
     assert.deepEqual([other.kind, other.bits, other.sha256], ['rsa', 2048, plain.sha256]);
+    assert.deepEqual(other.canonicalSpki, plain.spki);
   }
 });
 
@@ -204,6 +207,10 @@ test('whatever the bytes, there is a key or a DerError, and OpenSSL takes every 
       try {
         const key = parsePublicKey(spki);
         assert.match(key.sha256, /^[0-9a-f]{64}$/);
+        // What is canonical stays as it is, and is the same key.
+        const again = parsePublicKey(key.canonicalSpki);
+        assert.deepEqual(again.canonicalSpki, key.canonicalSpki);
+        assert.deepEqual([again.sha256, again.kind, again.bits], [key.sha256, key.kind, key.bits]);
         if (/^p\d/.test(key.kind)) key.toKeyObject();
       } catch (error) {
         assert.ok(error instanceof DerError && !error.message.includes('OpenSSL'), String(error));
