@@ -6,8 +6,8 @@ import type { Pinned } from './pinned.ts';
 /** One of those compared. */
 export interface Contender {
   readonly name: string;
-  readonly server: Pinned;
-  readonly load: Load;
+  readonly server: Pick<Pinned, 'cpuSeconds'>;
+  readonly load: Pick<Load, 'run'>;
 }
 
 /** What came of all rounds. */

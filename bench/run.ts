@@ -6,6 +6,7 @@ import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { benchCustodians } from './custodians.ts';
 import { benchCustodyAway } from './custody-away.ts';
+import { benchFactory } from './factory.ts';
 import { Fleetroot } from './fleetroot.ts';
 import { benchGateway } from './gateway.ts';
 import { compileLoad } from './load.ts';
@@ -55,3 +56,4 @@ execFileSync('taskset', ['-c', `${serverCore}`, process.execPath, cryptoService]
 
 await benchCustodians(program, dir);
 await benchCustodyAway(program, dir);
+await benchFactory(dir);

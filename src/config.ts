@@ -10,7 +10,7 @@ import {
   type OutboundSettings,
   readNotification,
 } from './config/notification.ts';
-import { address, domain, hosts, origin, port, ports } from './config/network.ts';
+import { address, addresses, domain, hosts, origin, port, ports } from './config/network.ts';
 import { type OidcSettings, oidcSettings, readOidc } from './config/oidc.ts';
 import { type Pkcs11Settings, pkcs11Settings, readPkcs11 } from './config/pkcs11.ts';
 import { type Parse, text, wholeNumber } from './config/value.ts';
@@ -94,7 +94,8 @@ export interface Config {
   };
   /** What a factory's service listens on and makes; a server makes nothing of it. */
   readonly factory: {
-    readonly address: string;
+    /** Each is listened on. */
+    readonly addresses: readonly string[];
     readonly port: number;
     /** Names and addresses by which stations reach it, beside its own. */
     readonly hosts: readonly string[];
@@ -188,7 +189,7 @@ const settings = {
   ...notificationSettings,
   'metrics.open': [oneOf('loopback', 'nobody', 'anyone'), 'loopback'],
   'metrics.accounts': [wholeNumber(0, 10_000), 100],
-  'factory.address': [address, '127.0.0.1'],
+  'factory.address': [addresses, ['127.0.0.1']],
   'factory.port': [port, 8444],
   'factory.hosts': [hosts, []],
   'factory.validity': [duration, 20 * 365 * 24 * 60 * 60_000],
@@ -288,7 +289,7 @@ export function loadConfig({
     ...readNotification(read),
     metrics: { open: read('metrics.open'), accounts: read('metrics.accounts') },
     factory: {
-      address: read('factory.address'),
+      addresses: read('factory.address'),
       port: read('factory.port'),
       hosts: read('factory.hosts'),
       validity: read('factory.validity'),

@@ -181,6 +181,11 @@ export class Metrics {
     'account',
     'state',
   ]);
+  readonly factoryFindings = this.#sampled(
+    'fleetroot_factory_findings',
+    'Certificates that manifests of factory lines and what has come do not agree on, as manifest reconcile tells them; none without a manifest.',
+    ['account', 'kind'],
+  );
   readonly inventoryTime = this.#sampled(
     'fleetroot_inventory_timestamp_seconds',
     'When devices, certificates and provisioning keys were last counted, in seconds since 1970.',

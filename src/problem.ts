@@ -16,6 +16,7 @@ const table = {
   certificate_untrusted: [403, 'The certificate does not lead to a Fleet Root CA of this account.'],
   certificate_invalid: [403, 'The certificate, or one on its path, breaks a rule of RFC 5280.'],
   certificate_revoked: [403, 'The certificate has been revoked.'],
+  certificate_not_in_manifest: [403, 'The certificate is in no manifest of its factory.'],
   device_id_invalid: [403, "The certificate's common name is no device ID."],
   device_id_conflict: [403, 'This device ID belongs to a device under another Fleet Root CA.'],
   device_id_not_allowed: [403, 'This device ID is not one that may join.'],

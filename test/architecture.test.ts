@@ -21,6 +21,7 @@ const table: Record<string, readonly string[]> = {
     'types of operator/login-schemas',
     'types of operator/token-schemas',
     'types of operator/member-schemas',
+    'types of operator/manifest-schemas',
     'server',
     'config',
     'demo',
@@ -63,7 +64,17 @@ const table: Record<string, readonly string[]> = {
   registry: [],
   x509: [],
 };
-const everyones = ['problem', 'secret', 'outbound', 'log', 'metrics', 'time', 'socket-path', 'listen-on-socket', 'version'];
+const everyones = [
+  'problem',
+  'secret',
+  'outbound',
+  'log',
+  'metrics',
+  'time',
+  'socket-path',
+  'listen-on-socket',
+  'version',
+];
 
 /** The composition roots: the server's, and the factory's, which is a program of its own. */
 const roots = ['server', 'factory/factory'];

@@ -10,9 +10,19 @@ import { completion } from './completion-command.ts';
 import { demo } from './demo-command.ts';
 import { deviceCommands } from './device-commands.ts';
 import { eventCommands } from './event-commands.ts';
+import { signBatch } from './factory-batch-command.ts';
+import { factoryExport } from './factory-export-command.ts';
+import { factoryLineCommands } from './factory-line-commands.ts';
+import { factoryRootCommands } from './factory-root-commands.ts';
+import { factoryLogCommands } from './factory-log-commands.ts';
+import { factoryOrderCommands } from './factory-order-commands.ts';
+import { factoryServe } from './factory-serve-command.ts';
+import { factoryStationCommands } from './factory-station-commands.ts';
+import { factoryTpmRootCommands } from './factory-tpm-commands.ts';
 import { fleetCommands } from './fleet-commands.ts';
 import { fleetRootCommands } from './fleet-root-commands.ts';
 import { fleetRootKeyCommands, gatewayCaKeyCommands } from './key-file-commands.ts';
+import { manifestCommands } from './manifest-commands.ts';
 import { memberCommands } from './member-commands.ts';
 import { operatorCommands } from './operator-commands.ts';
 import { explain, refusalCommands } from './refusal-commands.ts';
@@ -33,6 +43,7 @@ export const commands: readonly Command[] = [
   ...fleetCommands,
   ...deviceCommands,
   ...allowListCommands,
+  ...manifestCommands,
   ...refusalCommands,
   explain,
   ...upstreamCommands,
@@ -44,5 +55,14 @@ export const commands: readonly Command[] = [
   ...operatorCommands,
   ...memberCommands,
   ...loginCommands,
+  factoryServe,
+  ...factoryStationCommands,
+  ...factoryRootCommands,
+  ...factoryLineCommands,
+  ...factoryOrderCommands,
+  ...factoryLogCommands,
+  signBatch,
+  factoryExport,
+  ...factoryTpmRootCommands,
   completion,
 ];

@@ -13,7 +13,7 @@ import { at } from './client.ts';
 import { command } from './command.ts';
 import { withNewFile } from './new-file.ts';
 import { noted, type Page, sentences, sheet, table } from './page.ts';
-import { file, required, short, text } from './parameters.ts';
+import { choice, file, required, short, text } from './parameters.ts';
 
 const ca = text('CA', "the Fleet Root CA's ID, name or SHA-256");
 
@@ -23,6 +23,7 @@ const caPage = (shown: FleetRootCaJson): Page =>
     id: shown.id,
     kind: shown.kind,
     state: shown.state,
+    admit: shown.admit,
     ...(shown.signed !== null && { signed: shown.signed, counts: shown.counts }),
     'SHA-256': shown.sha256,
     'not after': shown.not_after,
@@ -107,6 +108,7 @@ export const fleetRootCommands = [
           name: (row) => row.name,
           kind: (row) => row.kind,
           state: (row) => row.state,
+          admit: (row) => row.admit,
           ...(cas.some((row) => row.counts !== null) && { counts: (row) => row.counts }),
           devices: (row) => row.devices,
           'not after': (row) => row.not_after,
@@ -129,6 +131,26 @@ export const fleetRootCommands = [
     'Take no more newcomers under',
   ),
   stateCommand('disable', 'Shut out every device under a Fleet Root CA at once.', 'Shut out every device under'),
+  command({
+    words: 'fleet-root set',
+    about: 'Set what lets certificates under a Fleet Root CA in: their chain, or only a manifest that holds them.',
+    more: [
+      'By the chain (the default), whatever leads to the CA gets in, as the account has it for newcomers.',
+      'By manifest, a certificate gets in only where `manifest import` has brought a manifest that holds it: what is made',
+      'with the stolen key of a factory line does not.',
+    ],
+    arguments: { account, ca },
+    options: { admit: required(choice(['chain', 'manifest'], 'what lets certificates in')) },
+    weighed: 'fleet',
+    call: (given, { api }) =>
+      api.patch<FleetRootCaJson>(at`/accounts/${given.account}/fleet-root-cas/${given.ca}`, { admit: given.admit }),
+    print: ({ name, admit }) =>
+      sentences(
+        admit === 'manifest'
+          ? `Under the Fleet Root CA ${name} only those certificates get in that a manifest holds.`
+          : `Under the Fleet Root CA ${name} certificates get in by their chain.`,
+      ),
+  }),
   command({
     words: 'fleet-root add-intermediate',
     about: 'Keep an intermediate certificate, for devices that send their leaf alone.',

@@ -1,6 +1,6 @@
 // Files that a command writes with `-o`: new ones, for this user alone, and none where there is nothing to write.
 
-import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Failure } from './failure.ts';
 import { reasonOf } from './parameters.ts';
@@ -31,6 +31,25 @@ export async function withNewFile<Made>(
     closeSync(file);
     if (!written) rmSync(path, { force: true });
   }
+}
+
+/**
+ * The same for a file of many pieces, which is there under its name once it is whole: a program that is killed leaves
+ * `FILE.partial`, which the next takes away. Throws Failure.
+ */
+export async function withWholeFile<Made>(
+  path: string,
+  make: (write: (content: string | Uint8Array) => void) => Promise<Made>,
+): Promise<Made> {
+  if (existsSync(path)) throw isThere(path);
+  const partial = `${path}.partial`;
+  rmSync(partial, { force: true });
+  const made = await withNewFile(partial, make);
+  withReason(path, () => {
+    renameSync(partial, path);
+    syncDirectory(dirname(path));
+  });
+  return made;
 }
 
 /** Octets that go to the disk at once, which is waited for each time. */
@@ -71,9 +90,11 @@ function withReason<Done>(path: string, write: () => Done): Done {
   try {
     return write();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
-      throw new Failure(`${path} exists, and nothing is overwritten`, 'name a new file with -o');
-    }
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw isThere(path);
     throw new Failure(`cannot write ${path}: ${reasonOf(error)}`);
   }
+}
+
+function isThere(path: string): Failure {
+  return new Failure(`${path} exists, and nothing is overwritten`, 'name a new file with -o');
 }

@@ -6,6 +6,8 @@ import { Failure } from './failure.ts';
 import type { Terminal } from './terminal.ts';
 
 const leastCharacters = 12;
+/** Of what a directory's keys are sealed under, as custody/passphrase.ts has it. */
+const leastOfSeal = 16;
 const mostCharacters = 1024;
 
 /**
@@ -16,15 +18,26 @@ export function newPassphrase(terminal: Terminal): Promise<Secret> {
   return askTwice(terminal, 'passphrase', `Passphrase for the private key (at least ${leastCharacters} characters): `);
 }
 
+/** Asks for the new passphrase that a Fleet Root's key is sealed under, twice, as `newPassphrase` does. */
+export function newRootPassphrase(terminal: Terminal): Promise<Secret> {
+  const question = `Passphrase for the Fleet Root (at least ${leastOfSeal} characters): `;
+  return askTwice(terminal, 'passphrase', question, leastOfSeal);
+}
+
 /** Asks for the new password of an operator, twice, as `newPassphrase` does. */
 export function newPassword(terminal: Terminal, operator: string): Promise<Secret> {
   return askTwice(terminal, 'password', `Password for ${operator} (at least ${leastCharacters} characters): `);
 }
 
-async function askTwice(terminal: Terminal, what: 'passphrase' | 'password', question: string): Promise<Secret> {
+async function askTwice(
+  terminal: Terminal,
+  what: 'passphrase' | 'password',
+  question: string,
+  least = leastCharacters,
+): Promise<Secret> {
   const given = await ask(terminal, question);
   try {
-    checkNew(given, what);
+    checkNew(given, what, least);
     using again = await ask(terminal, `The same ${what} again: `);
     if (again.reveal().equals(given.reveal())) return given;
     throw new Failure(`the two ${what}s differ: nothing was done`);
@@ -49,13 +62,13 @@ async function ask(terminal: Terminal, question: string): Promise<Secret> {
 }
 
 /** Node, openssl and a person's keyboard must mean the same octets by it. */
-function checkNew(given: Secret, what: 'passphrase' | 'password'): void {
+function checkNew(given: Secret, what: 'passphrase' | 'password', least: number): void {
   const octets = given.reveal();
   if (!isUtf8(octets)) throw new Failure(`the ${what} is not UTF-8: nothing was done`);
   const text = octets.toString('utf8');
   if (/\p{Cc}/u.test(text)) throw new Failure(`the ${what} has control characters in it: nothing was done`);
   const { length } = [...text];
-  if (length < leastCharacters || length > mostCharacters) {
-    throw new Failure(`a ${what} has ${leastCharacters} to ${mostCharacters} characters: nothing was done`);
+  if (length < least || length > mostCharacters) {
+    throw new Failure(`a ${what} has ${least} to ${mostCharacters} characters: nothing was done`);
   }
 }

@@ -1,13 +1,11 @@
 // `serve`: the server, until it is told to stop.
 
 import { resolve } from 'node:path';
-import { command, type Session } from './command.ts';
+import { command } from './command.ts';
 import { Failure } from './failure.ts';
 import { repeated, text, wholeNumber } from './parameters.ts';
+import { untilStopped } from './until-stopped.ts';
 
-/** How long an orderly end may take, in milliseconds; promised are 10 s. */
-const patience = 9_500;
-const endedByForce = 1;
 const largestPort = 65_535;
 
 export const serve = command({
@@ -67,18 +65,3 @@ export const serve = command({
   },
   print: () => ({ out: '' }),
 });
-
-/** Resolves at the first SIGTERM or SIGINT. From then on, the second ends the process at once, as does impatience. */
-function untilStopped(terminal: Session['terminal']): Promise<void> {
-  const { promise, resolve: stop } = Promise.withResolvers<void>();
-  let stopping = false;
-  const told = () => {
-    if (stopping) process.exit(endedByForce);
-    stopping = true;
-    terminal.err('Ending in order; once more ends it at once.\n');
-    setTimeout(() => process.exit(endedByForce), patience).unref();
-    stop();
-  };
-  process.on('SIGTERM', told).on('SIGINT', told);
-  return promise;
-}

@@ -19,6 +19,12 @@ export const address: Parse = (value) => {
   throw new Error('is to be an IP address');
 };
 
+export const addresses: Parse = (value) => {
+  const all = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [];
+  if (all.length === 0) throw new Error('is to be at least one IP address');
+  return all.map((one) => address(typeof one === 'string' ? one.trim() : one));
+};
+
 export const port = wholeNumber(0, 65_535);
 
 export const ports: Parse = (value) => {

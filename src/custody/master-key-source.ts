@@ -1,4 +1,4 @@
-// Where a master key, or the passphrase that it is derived from, is read: a file, a variable, a systemd credential.
+// Where a master key, or the passphrase that it is derived from, is read: a file, a variable, a systemd credential, a person.
 
 import { randomBytes } from 'node:crypto';
 import { open, realpath, rename } from 'node:fs/promises';
@@ -9,8 +9,10 @@ import { CustodyProblem } from './custodian.ts';
 import { readPassphrase } from './passphrase.ts';
 import { masterKeySize } from './seal.ts';
 
-/** One place, as it is configured. */
-export interface MasterKeySource {
+/** One place, as it is configured; or what a person has typed. */
+export type MasterKeySource = ConfiguredSource | TypedSource;
+
+interface ConfiguredSource {
   readonly holds: 'key' | 'passphrase';
   readonly in: 'file' | 'variable' | 'credential';
   /** The file's path, or the name of the environment variable or systemd credential. */
@@ -19,9 +21,21 @@ export interface MasterKeySource {
   readonly setting: string | null;
 }
 
+/** For a program that ends when it has done what it was asked: a server that starts by itself has nobody to ask. */
+export interface TypedSource {
+  readonly holds: 'passphrase';
+  readonly in: 'terminal';
+  readonly name: '';
+  readonly setting: null;
+  /** As it was typed; wiping it is up to whoever asked for it. */
+  readonly typed: Secret;
+}
+
 /** The place in words, for people. */
 export function placeOf({ in: kind, name }: MasterKeySource): string {
   switch (kind) {
+    case 'terminal':
+      return 'what was typed';
     case 'file':
       return `the file ${name}`;
     case 'variable':
@@ -36,11 +50,12 @@ export function placeOf({ in: kind, name }: MasterKeySource): string {
  * Throws CustodyProblem: `no_such_key` where there is nothing, `denied` where it may not be used.
  */
 export async function readSource(source: MasterKeySource, env: NodeJS.ProcessEnv): Promise<Secret> {
+  if (source.in === 'terminal') return readPassphrase(source.typed, placeOf(source));
   using text = await readText(source, env);
   return source.holds === 'passphrase' ? readPassphrase(text, placeOf(source)) : decodeKey(text, source);
 }
 
-async function readText(source: MasterKeySource, env: NodeJS.ProcessEnv): Promise<Secret> {
+async function readText(source: ConfiguredSource, env: NodeJS.ProcessEnv): Promise<Secret> {
   switch (source.in) {
     case 'file':
       return readFileOf(source, source.name, onlyOwners);

@@ -77,6 +77,10 @@ async function provenKey(source: MasterKeySource, record: MasterKeyRecord, env: 
     return key;
   } catch (cause) {
     key.wipe();
+    if (source.in === 'terminal') {
+      const hint = 'Type it again: the one that was chosen when the directory was made.';
+      throw new CustodyProblem('denied', 'The passphrase is not the one of the keys here.', hint, { cause });
+    }
     throw new CustodyProblem(
       'denied',
       `The master key (${placeOf(source)}) is not the one under which this registry's secrets were sealed.`,

@@ -1,15 +1,13 @@
 // The story of `npm run demo`, told on the real server: five devices get in, three are refused, and each is told why.
 
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { unzipSync } from 'fflate';
 import { at, type Client, openClient } from '../cli/client.ts';
-import { loadConfig } from '../config.ts';
-import { openLog } from '../log.ts';
-import { type Server, startServer } from '../server.ts';
-import { askGateway, type GatewayAnswer, type Trusted } from './device.ts';
+import type { Server } from '../server.ts';
+import { type AccountJson, openGateway, startDemoServer } from './demo-server.ts';
+import { askGateway, type GatewayAnswer } from './device.ts';
 import { makeFleetPki } from './fleet-pki.ts';
 import { type Narrator, openNarrator } from './narrator.ts';
 
@@ -32,7 +30,7 @@ export async function runDemo({ once: onlyOnce }: { once: boolean }): Promise<bo
   const directory = await mkdtemp(join(tmpdir(), 'fleetroot-demo-'));
   try {
     narrator.title('Fleetroot: devices prove who they are');
-    await using server = await start(directory);
+    await using server = await startDemoServer(directory);
     narrator.done('a server is up', `device gateway on port ${server.gatewayPorts.join(', ')}, data in ${directory}`);
     const tally: Tally = { in: 0, refused: 0 };
     await tell(narrator, openClient(directory), server, directory, tally);
@@ -46,24 +44,6 @@ export async function runDemo({ once: onlyOnce }: { once: boolean }): Promise<bo
   }
 }
 
-function start(directory: string): Promise<Server> {
-  const config = loadConfig({
-    dataDir: directory,
-    options: { 'gateway.port': [0], 'operator.port': 0, 'log.level': 'warn' },
-    env: {},
-  });
-  return startServer(config, { log: openLog(config.log.level) });
-}
-
-interface AccountJson {
-  readonly id: string;
-  readonly name: string;
-}
-
-interface CredentialsJson {
-  readonly zip: string;
-}
-
 async function tell(narrator: Narrator, api: Client, server: Server, directory: string, tally: Tally): Promise<void> {
   narrator.chapter('Two accounts, as the guide recommends');
   const test = await api.post<AccountJson>('/accounts', { name: 'trial', kind: 'test' });
@@ -72,7 +52,7 @@ async function tell(narrator: Narrator, api: Client, server: Server, directory: 
   narrator.done('account "acme"', 'production: Fleetroot validates and can issue nothing');
 
   narrator.chapter('Provisioning with shared credentials');
-  const trial = await credentials(api, test, server, directory);
+  const trial = await openGateway(api, test, server, directory);
   narrator.done('trial-credentials.zip', `${[...trial.entries.keys()].join(', ')}: baked into a generic image`);
   const provisioned = new Map<string, Buffer>();
   for (const deviceId of sharedDevices) {
@@ -91,7 +71,7 @@ async function tell(narrator: Narrator, api: Client, server: Server, directory: 
   }
 
   narrator.chapter('Provisioning with device credentials');
-  const acme = await credentials(api, production, server, directory);
+  const acme = await openGateway(api, production, server, directory);
   const fleet = await makeFleetPki(directory, 'acme-fleet-root');
   await api.post(at`/accounts/${production.name}/fleet-root-cas`, Buffer.from(fleet.root));
   narrator.done('Fleet Root CA registered', `its certificate alone; made by ${fleet.by}`);
@@ -143,21 +123,6 @@ async function tell(narrator: Narrator, api: Client, server: Server, directory: 
 
 function toTls({ certificate, key }: { certificate: string; key: string }): { cert: string; key: string } {
   return { cert: certificate, key };
-}
-
-/** Makes credentials.zip, keeps it beside the data, and opens it as an image does. */
-async function credentials(
-  api: Client,
-  account: AccountJson,
-  server: Server,
-  directory: string,
-): Promise<Trusted & { readonly entries: ReadonlyMap<string, Buffer> }> {
-  const made = await api.post<CredentialsJson>(at`/accounts/${account.name}/credentials`, {});
-  const zip = Buffer.from(made.zip, 'base64');
-  await writeFile(join(directory, `${account.name}-credentials.zip`), zip, { mode: 0o600 });
-  const entries = new Map(Object.entries(unzipSync(zip)).map(([name, bytes]) => [name, Buffer.from(bytes)]));
-  const url = new URL(entries.get('autoprov.url')?.toString('utf8') ?? '');
-  return { host: url.hostname, port: server.gatewayPorts[0] ?? 0, ca: entries.get('server_ca.pem') ?? '', entries };
 }
 
 function admitted(narrator: Narrator, tally: Tally, answer: GatewayAnswer, deviceId: string, how: string): void {

@@ -5,6 +5,7 @@ import http from 'node:http';
 import { join } from 'node:path';
 import fastify from 'fastify';
 import type { Config } from '../config.ts';
+import type { MasterKeySource } from '../custody/master-key-source.ts';
 import { listenOnSocket } from '../listen-on-socket.ts';
 import { openLog } from '../log.ts';
 import { isProblemCode, Problem } from '../problem.ts';
@@ -26,13 +27,21 @@ interface Asked {
   readonly person: string;
 }
 
-/** Runs `work` with a factory's actions, whether or not its service is running. Throws what the actions throw. */
-export async function atFactory<T>(config: Config, work: (at: AtFactory) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` with a factory's actions, whether or not its service is running; `masterKey` is asked for where it is not,
+ * as `openFactory` takes it. Throws what the actions throw.
+ */
+export async function atFactory<T>(
+  config: Config,
+  work: (at: AtFactory) => Promise<T>,
+  masterKey: () => Promise<MasterKeySource | null> = async () => null,
+): Promise<T> {
   const person = userInfo().username;
   const socket = join(config.dataDir, socketName);
   if (await answers(socket)) return work((name, args) => ask(socket, { name, args, person }) as never);
-  await using factory = await openFactory(config, { log: openLog('warn') });
-  return work((name, args) => perform(factory, { name, args, person }) as never);
+  await using factory = await openFactory(config, { log: openLog('warn'), masterKey: await masterKey() });
+  // Awaited here, before the factory is closed.
+  return await work((name, args) => perform(factory, { name, args, person }) as never);
 }
 
 const socketName = 'factory.sock';

@@ -3,16 +3,25 @@
 import type { Prepared, Recording } from '../issuing/issuer.ts';
 import type { Evidence } from '../manifest/manifest.ts';
 import { Problem } from '../problem.ts';
-import { faultOfDeviceId } from '../provisioning/device-id.ts';
-import type { Certificate } from '../x509/certificate.ts';
-import { type CertificationRequest, verifyRequestSignature } from '../x509/certification-request.ts';
+import { type Actor, actAs, presentActor, theServer } from '../registry/acting.ts';
+import { deviceIdOf } from '../provisioning/device-identity.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import { type CertificationRequest, faultOfRequestSignature } from '../x509/certification-request.ts';
 import { weaknessOf } from '../x509/key-weakness.ts';
-import { firstCommonName } from '../x509/name.ts';
 import { type Factory, ownerNamed, type ReadyLine, readyLine } from './factory.ts';
-import { certificateOfDevice, certificateOfKey, type Charged } from './records/certificates.ts';
+import {
+  certificateOfDevice,
+  certificateOfKey,
+  type Charged,
+  keyInUse,
+  serves,
+  windowClosed,
+} from './records/certificates.ts';
 import { holderOf } from './records/keys.ts';
+import { isListed, orderByName } from './records/orders.ts';
 import type { FactoryWindow, MadeCertificate, Order, Station } from './records/tables.ts';
-import { isListed, openWindows, orderByName } from './records/windows.ts';
+import { tpmRootsOf } from './records/tpm-roots.ts';
+import { openWindows } from './records/windows.ts';
 
 /** Who asks for what. */
 export interface Asked {
@@ -38,46 +47,70 @@ export interface Enrolled {
   readonly charged: Charged | null;
 }
 
-/** Certificates that are being made, by the SHA-256 of their keys: a repeat waits for the first. */
-const underWay = new WeakMap<Factory, Map<string, Promise<unknown>>>();
+/** What a factory has at work. */
+interface UnderWay {
+  /** Certificates that are being made, by the SHA-256 of their keys: a repeat waits for the first. */
+  readonly keys: Map<string, Promise<unknown>>;
+  /** Intentions (SHA-256 of the TBSCertificate) that came to nothing and could not be taken back: the disk was full. */
+  readonly unsettled: Set<string>;
+}
+
+const underWay = new WeakMap<Factory, UnderWay>();
+
+function underWayAt(factory: Factory): UnderWay {
+  const known = underWay.get(factory) ?? { keys: new Map(), unsettled: new Set() };
+  underWay.set(factory, known);
+  return known;
+}
 
 /**
  * Makes the certificate of a request, or gives the one that was made of the same ID and key. Everything in it comes from
  * policy; of the request count its first common name and its key alone. Resolves once it is on the disk.
  * Throws Problem: `invalid_request`, `device_id_invalid`, `device_id_not_allowed`, `key_not_accepted`, `key_in_use`,
  * `device_already_registered`, `window_closed`, `quota_exhausted`, `mandate_missing`, `tpm_proof_required`,
- * `custody_unavailable`, `unavailable`.
+ * `station_unknown`, `custody_unavailable`, `unavailable`.
  */
 export async function enroll(factory: Factory, asked: Asked): Promise<Enrolled> {
   const deviceId = checkRequest(asked.request);
   const key = asked.request.publicKey.sha256;
-  const running = underWay.get(factory) ?? new Map<string, Promise<unknown>>();
-  underWay.set(factory, running);
-  for (let other = running.get(key); other !== undefined; other = running.get(key)) await other.catch(() => {});
-  const made = make(factory, asked, deviceId);
-  running.set(key, made);
+  const { keys } = underWayAt(factory);
+  for (let other = keys.get(key); other !== undefined; other = keys.get(key)) await other.catch(() => {});
+  const made = actAs(actorOf(asked.station), () => make(factory, asked, deviceId));
+  keys.set(key, made);
   try {
     return await made;
   } finally {
-    running.delete(key);
+    keys.delete(key);
+  }
+}
+
+/** Whoever brings a batch has said who that is; else it is the station. */
+function actorOf({ id, name }: Asked['station']): Actor {
+  const present = presentActor();
+  return present === theServer ? { kind: 'station', id, name, address: null, request: null } : present;
+}
+
+/** Takes back what could not be taken back when it came to nothing. Throws Problem('unavailable') while that is so. */
+async function settle({ records }: Factory, { unsettled }: UnderWay): Promise<void> {
+  for (const tbs_sha256 of unsettled) {
+    await records.write('abandonCertificate', { tbs_sha256 });
+    unsettled.delete(tbs_sha256);
   }
 }
 
 /** Gives the device ID. Throws Problem for a request that nothing can be made of, whoever asks. */
-function checkRequest(request: CertificationRequest): string {
-  if (!verifyRequestSignature(request)) {
-    throw new Problem(
-      'invalid_request',
-      "The request's signature is not that of the key in it, so nothing shows that the device has that key.",
-      'Make the request anew with the private key that belongs to it, signed with SHA-256 or better.',
-    );
-  }
+export function checkRequest(request: CertificationRequest): string {
+  // The key first: one that is of no accepted kind verifies nothing, and a signature by it costs the most.
   const weakness = weaknessOf(request.publicKey);
   if (weakness !== null) throw new Problem('key_not_accepted', weakness, 'Make a P-256 key in the device.');
-  const deviceId = firstCommonName(request.subject);
-  const fault = deviceId === null ? "The request's subject has no common name." : faultOfDeviceId(deviceId);
-  if (deviceId === null || fault !== null) throw new Problem('device_id_invalid', fault ?? undefined);
-  return deviceId;
+  const fault = faultOfRequestSignature(request);
+  if (fault !== null) {
+    const hint = 'Make the request anew with the private key that belongs to it, signed with SHA-256 or better.';
+    throw new Problem('invalid_request', fault, hint);
+  }
+  const named = deviceIdOf(request, 'request');
+  if ('refusal' in named) throw new Problem(named.refusal.code, named.refusal.rule, named.refusal.remedy);
+  return named.deviceId;
 }
 
 async function make(factory: Factory, asked: Asked, deviceId: string): Promise<Enrolled> {
@@ -86,13 +119,15 @@ async function make(factory: Factory, asked: Asked, deviceId: string): Promise<E
   const line = await readyLine(factory);
   const known = await certificateOfKey(records.read, publicKey.sha256);
   if (known?.state === 'made' && known.device_id === deviceId) return same(known, line);
-  const holder = await holderOf(records.read, publicKey.sha256);
-  if (holder !== null || publicKey.sha256 === line.root.publicKey.sha256) {
-    throw new Problem('key_not_accepted', `The key is that of ${holder ?? 'the Fleet Root'}, and no device's.`);
-  }
-  const window = await windowFor(factory, asked, clock());
-  const order = (await orderByName(records.read, window.order_name))!;
-  await checkOrder(factory, order, deviceId, asked.evidence);
+  await settle(factory, underWayAt(factory));
+  if (known && known.state !== 'intended') throw keyInUse(known, deviceId);
+  const holder =
+    publicKey.sha256 === line.root.publicKey.sha256
+      ? 'the Fleet Root'
+      : ((await holderOf(records.read, publicKey.sha256)) ?? (await tpmRootHolding(factory, publicKey.sha256)));
+  if (holder !== null) throw new Problem('key_not_accepted', `The key is that of ${holder}, and no device's.`);
+  const { order_name } = await windowFor(factory, asked, clock());
+  await checkOrder(factory, (await orderByName(records.read, order_name))!, deviceId, asked.evidence);
   const replaces = await replacedBy(factory, asked, deviceId);
   let charged: Charged | null = null;
   const prepared = factory.maker.prepare({
@@ -105,9 +140,22 @@ async function make(factory: Factory, asked: Asked, deviceId: string): Promise<E
   });
   const certificate = await factory.maker.issue(
     prepared,
-    recordingOf(factory, prepared, { ...asked, window_id: window.id, replaces }, (left) => (charged = left)),
+    recordingOf(factory, prepared, { ...asked, order_name, replaces }, (left) => (charged = left)),
   );
-  return { outcome: 'issued', deviceId, order: order.name, certificate, line, charged };
+  return { outcome: 'issued', deviceId, order: order_name, certificate, line, charged };
+}
+
+/** Roots of TPM makers by the keys in them, for each list of roots that was read. */
+const keysOfTpmRoots = new Map<string, string>();
+
+/** Which root of a TPM maker has this key, as a sentence's end; null for none. */
+async function tpmRootHolding({ records }: Factory, public_key_sha256: string): Promise<string | null> {
+  for (const { sha256, certificate } of await tpmRootsOf(records.read)) {
+    const key = keysOfTpmRoots.get(sha256) ?? parseCertificate(certificate).publicKey.sha256;
+    keysOfTpmRoots.set(sha256, key);
+    if (key === public_key_sha256) return 'a TPM maker';
+  }
+  return null;
 }
 
 function same(known: MadeCertificate, line: ReadyLine): Enrolled {
@@ -115,29 +163,26 @@ function same(known: MadeCertificate, line: ReadyLine): Enrolled {
   return { outcome: 'same', deviceId: known.device_id, order: known.order_name, certificate, line, charged: null };
 }
 
-/** The window that a request falls into. Throws Problem('window_closed'). */
-async function windowFor({ records }: Factory, { station, order }: Asked, now: number): Promise<FactoryWindow> {
-  const open = (await openWindows(records.read, now)).filter(
-    (window) =>
-      (window.station_id === null || window.station_id === station.id) &&
-      (order === null || window.order_name === order),
+/**
+ * An open window that a request falls into, which says its order; which of several is charged is decided when that is
+ * recorded. Throws Problem('window_closed').
+ */
+export async function windowFor(
+  { records }: Factory,
+  { station, order }: Pick<Asked, 'station' | 'order'>,
+  now: number,
+): Promise<FactoryWindow> {
+  const open = (await openWindows(records.read, now)).filter((window) =>
+    serves(window, order ?? window.order_name, station.id),
   );
-  const orders = new Set(open.map((window) => window.order_name));
-  if (orders.size > 1) {
-    throw new Problem(
-      'window_closed',
-      `Windows are open for ${orders.size} orders: ${[...orders].join(', ')}.`,
-      'Name the order, as an EST label or with ?order=.',
-    );
-  }
-  const window = open.find(({ used, quota }) => used < quota) ?? open[0];
-  if (window) return window;
+  const [window] = open;
+  if (!window) throw windowClosed(order, station);
+  const orders = new Set(open.map(({ order_name }) => order_name));
+  if (orders.size === 1) return window;
   throw new Problem(
     'window_closed',
-    order === null
-      ? `No window is open for the station "${station.name}".`
-      : `No window is open for the order "${order}" and the station "${station.name}".`,
-    'A person opens one: `factory window open --order ORDER --quota N --for 8h`.',
+    `Windows are open for ${orders.size} orders: ${[...orders].join(', ')}.`,
+    'Name the order, as an EST label or with ?order=.',
   );
 }
 
@@ -162,18 +207,24 @@ async function replacedBy({ records }: Factory, { shown }: Asked, deviceId: stri
 }
 
 function recordingOf(
-  { records }: Factory,
+  factory: Factory,
   { intention }: Prepared,
-  { station, evidence, window_id, replaces }: Asked & { window_id: string; replaces: string | null },
+  { station, evidence, order_name, replaces }: Asked & { order_name: string; replaces: string | null },
   charged: (left: Charged) => void,
 ): Recording {
+  const { records } = factory;
   const { id, name } = station;
   return {
     intend: () =>
-      records.write('intendCertificate', { intention, window_id, station: { id, name }, evidence, replaces }),
+      records.write('intendCertificate', { intention, order_name, station: { id, name }, evidence, replaces }),
     complete: async ({ tbs_sha256, der }) => {
       charged(await records.write('completeCertificate', { tbs_sha256, der, station: name, replaces }));
     },
-    abandon: ({ tbs_sha256 }) => records.write('abandonCertificate', { tbs_sha256 }),
+    abandon: async ({ tbs_sha256 }) => {
+      const { unsettled } = underWayAt(factory);
+      unsettled.add(tbs_sha256);
+      await records.write('abandonCertificate', { tbs_sha256 });
+      unsettled.delete(tbs_sha256);
+    },
   };
 }

@@ -3,9 +3,10 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Config, MasterKeyPlace } from '../config.ts';
+import type { Config } from '../config.ts';
 import type { Custodian } from '../custody/custodian.ts';
 import { MasterKey, type MasterKeyRecords } from '../custody/master-key.ts';
+import type { MasterKeySource } from '../custody/master-key-source.ts';
 import { createPkcs11Custodian } from '../custody/pkcs11.ts';
 import { createSoftwareCustodian } from '../custody/software.ts';
 import { CertificateMaker, type Recording } from '../issuing/issuer.ts';
@@ -13,9 +14,11 @@ import { OwnKeys } from '../issuing/own-keys.ts';
 import type { SigningCa, SigningKey } from '../issuing/signing-ca.ts';
 import type { Log } from '../log.ts';
 import { Problem } from '../problem.ts';
+import { type Actor, actAs, theServer } from '../registry/acting.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { fact } from './records/facts.ts';
 import { theLine } from './records/lines.ts';
+import { faultsOfMandates } from './records/mandate-check.ts';
 import { openRecords, type Records } from './records/records.ts';
 import { keyFor } from './records/keys.ts';
 import type { FactoryKey, Line } from './records/tables.ts';
@@ -32,6 +35,9 @@ export interface Factory extends AsyncDisposable {
   /** Resolves with the error when the records can be written no more; never otherwise. */
   readonly failed: Promise<Error>;
 }
+
+/** What it does by itself. */
+const theFactory: Actor = { ...theServer, name: 'factory' };
 
 /** What stands where an account stands elsewhere: there is none here. */
 export function ownerNamed(name: string): { id: string; name: string; kind: 'production'; validity_seconds: number } {
@@ -56,7 +62,7 @@ export async function openFactory(
     clock = Date.now,
     masterKey = null,
     env = process.env,
-  }: { log: Log; clock?: () => number; masterKey?: MasterKeyPlace | null; env?: NodeJS.ProcessEnv },
+  }: { log: Log; clock?: () => number; masterKey?: MasterKeySource | null; env?: NodeJS.ProcessEnv },
 ): Promise<Factory> {
   if (config.custody.default === 'vault') {
     throw new Problem(
@@ -78,7 +84,7 @@ export async function openFactory(
   const file = join(config.dataDir, 'factory.db');
   const records = opened.use(await openRecords({ file, clock, onFailure: failure.resolve }));
   await records.write('beginLog', {});
-  const present = masterKey ??
+  const present: MasterKeySource = masterKey ??
     config.custody.masterKey ?? {
       holds: 'key',
       in: 'file',
@@ -94,8 +100,9 @@ export async function openFactory(
   }
   for (const custodian of custodians) opened.use(custodian);
   const keys = new OwnKeys(new Map(custodians.map((custodian) => [custodian.name, custodian])));
-  const abandoned = await records.write('settleInterrupted', {});
+  const abandoned = await actAs(theFactory, () => records.write('settleInterrupted', {}));
   if (abandoned > 0) log.info({ certificates: abandoned }, 'took back what a killed program had not signed');
+  for (const fault of await faultsOfMandates(records.read)) log.error(fault);
   const maker = new CertificateMaker({ keys, recording: elsewhere, clock });
   const all = opened.move();
   return {
@@ -138,15 +145,14 @@ export interface ReadyLine {
   readonly root: Certificate;
 }
 
-const parsed = new WeakMap<Uint8Array, Certificate>();
-let last: { bytes: Uint8Array; certificate: Certificate }[] = [];
+let last: readonly Certificate[] = [];
 
 /** What was read of the same bytes a moment ago: a row is read anew for each request, and is the same for years. */
 function read(bytes: Uint8Array): Certificate {
-  const known = parsed.get(bytes) ?? last.find((one) => Buffer.compare(one.bytes, bytes) === 0)?.certificate;
+  const known = last.find(({ der }) => Buffer.compare(der, bytes) === 0);
   if (known) return known;
   const certificate = parseCertificate(bytes);
-  last = [...last.slice(-3), { bytes, certificate }];
+  last = [...last.slice(-3), certificate];
   return certificate;
 }
 

@@ -11,6 +11,7 @@ import type { Connection, Connections } from './connections.ts';
 import { route, type Routing } from './device-routes.ts';
 import { identifyPeer } from './peer.ts';
 import type { Refusals } from './refusals.ts';
+import type { Sightings } from './sightings.ts';
 import { anotherRequest } from './reply-watch.ts';
 import { replyProblem, replyUnreadable } from './reply.ts';
 import { parseRequestTarget } from './request-target.ts';
@@ -27,6 +28,7 @@ const mostUnanswered = 100;
 export interface ExchangeParts extends Routing {
   readonly connections: Connections;
   readonly refusals: Refusals;
+  readonly sightings: Sightings;
   /** Lets go of whoever has been found to be somebody. */
   readonly unauthenticated: Unauthenticated;
   /** Ends the connection of whoever is turned away without a word. */
@@ -100,13 +102,13 @@ export class Exchange {
   }
 
   async #serve(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { provisioning, trust, connections, metrics } = this.#parts;
+    const { provisioning, trust, connections, sightings, metrics } = this.#parts;
     Object.assign(connection, { askedDeviceId: null, response });
     // Before anything is refused: what was shown is kept with every refusal.
     connection.shown ??= readShown(connection.socket);
     await this.#requireHost(connection, request);
     const admission = await identifyPeer(
-      { registry: provisioning.registry, trust, metrics },
+      { registry: provisioning.registry, trust, sightings, metrics },
       connection,
       provisioning.clock(),
     );

@@ -16,6 +16,7 @@ import { LastSeen } from './last-seen.ts';
 import { Exchange } from './exchange.ts';
 import { identifyPeer } from './peer.ts';
 import { Refusals } from './refusals.ts';
+import { Sightings } from './sightings.ts';
 import { closeInOrderAlways, problemOfParser } from './reply.ts';
 import { contextOptions, type GatewayCredentials, Trust } from './trust.ts';
 import { Unauthenticated } from './unauthenticated.ts';
@@ -55,6 +56,7 @@ export class Gateway implements AsyncDisposable {
   readonly #trust: Trust;
   readonly #connections: Connections;
   readonly #refusals: Refusals;
+  readonly #sightings: Sightings;
   readonly #upstreams: Upstreams;
   readonly #lastSeen: LastSeen;
   readonly #exchange: Exchange;
@@ -75,11 +77,9 @@ export class Gateway implements AsyncDisposable {
     this.#log = log;
     this.#metrics = metrics;
     this.#trust = new Trust(provisioning, credentialsOf);
-    this.#connections = new Connections(
-      this.#trust,
-      (connection) => identifyPeer({ registry, trust: this.#trust, metrics }, connection, clock()),
-      clock,
-    );
+    this.#sightings = new Sightings(registry, { clock, log });
+    const parts = { registry, trust: this.#trust, sightings: this.#sightings, metrics };
+    this.#connections = new Connections(this.#trust, (connection) => identifyPeer(parts, connection, clock()), clock);
     this.#refusals = new Refusals(registry, { kept: options.refusalsKept, clock, log, metrics });
     this.#upstreams = new Upstreams(provisioning);
     this.#lastSeen = new LastSeen(registry, log);
@@ -89,6 +89,7 @@ export class Gateway implements AsyncDisposable {
       trust: this.#trust,
       connections: this.#connections,
       refusals: this.#refusals,
+      sightings: this.#sightings,
       unauthenticated: this.#unauthenticated,
       upstreams: this.#upstreams,
       lastSeen: this.#lastSeen,
@@ -314,6 +315,7 @@ export class Gateway implements AsyncDisposable {
     for (const opening of this.#faces.values()) (await opening.catch(() => null))?.close();
     await this.#lastSeen[Symbol.asyncDispose]();
     await this.#refusals[Symbol.asyncDispose]();
+    await this.#sightings[Symbol.asyncDispose]();
   }
 }
 

@@ -9,12 +9,14 @@ import { actAs, type Actor } from '../registry/acting.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Connection } from './connections.ts';
 import { readOthers, readShown } from './shown.ts';
+import type { Sightings } from './sightings.ts';
 import type { Trust } from './trust.ts';
 
 const refused = (...refusal: Parameters<typeof refuse>): Admission => ({
   kind: 'refused',
   refusal: refuse(...refusal),
   certificate: null,
+  sighting: null,
 });
 
 /**
@@ -22,14 +24,15 @@ const refused = (...refusal: Parameters<typeof refuse>): Admission => ({
  * the leaf's TBSCertificate until something that it rests on changes; nothing in the registry replaces a validation.
  */
 export async function identifyPeer(
-  { registry, trust, metrics }: { registry: Registry; trust: Trust; metrics: Metrics },
+  { registry, trust, sightings, metrics }: { registry: Registry; trust: Trust; sightings: Sightings; metrics: Metrics },
   connection: Connection,
   now: number,
 ): Promise<Admission> {
   const { account_id } = connection;
   const shown = (connection.shown ??= readShown(connection.socket));
   if (shown.ders.length === 0) return refused('certificate_required');
-  if (shown.ders.length > mostCertificates) return { kind: 'refused', refusal: tooManyCertificates, certificate: null };
+  if (shown.ders.length > mostCertificates)
+    return refused(tooManyCertificates.code, tooManyCertificates.rule, tooManyCertificates.remedy);
   const known = shown.tbsSha256 && trust.verdicts.find(account_id, shown.tbsSha256, now);
   if (known) return known;
   const { leaf } = shown;
@@ -55,5 +58,16 @@ export async function identifyPeer(
   };
   const admission = await actAs(device, () => admit(registry, loadTrust, certificates, now, added));
   if (admission.kind !== 'refused') trust.verdicts.remember(account_id, leaf.tbsSha256, admission, epoch);
+  if (admission.kind !== 'provisioning_key' && admission.sighting) {
+    const seen = {
+      account_id,
+      tbs_sha256: leaf.tbsSha256,
+      device_id: claimedDeviceId(leaf) ?? '',
+      public_key_sha256: leaf.publicKey.sha256,
+    };
+    // Turned away for something else, it may be in a manifest that is still to come.
+    const certain = admission.kind === 'refused' && admission.refusal.code === 'certificate_not_in_manifest';
+    sightings.note(admission.sighting, seen, { admitted: admission.kind === 'device', certain });
+  }
   return admission;
 }

@@ -7,7 +7,8 @@ import type { AuditCheckpoint } from '../registry/audit-tables.ts';
 import type { KeyRow } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 import { formatInstant } from '../time.ts';
-import { detached, type HeldKeys } from './held-keys.ts';
+import { detached } from './detached.ts';
+import type { HeldKeys } from './held-keys.ts';
 import { serverOwner } from './server-owner.ts';
 
 /** What signing checkpoints takes. */

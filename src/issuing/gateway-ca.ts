@@ -12,7 +12,7 @@ import { parseCertificate } from '../x509/certificate.ts';
 import type { Issuer } from './issuer.ts';
 import { makeKeyPair } from './keys.ts';
 import { makeCa, type NewCa, recordCa } from './new-ca.ts';
-import { readSigningCa } from './signing-ca.ts';
+import { readSigningCa } from './recorded-ca.ts';
 
 /**
  * Makes the account's active gateway CA and the one on standby, each with a key of its own; where a power cut has left

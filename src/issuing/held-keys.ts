@@ -16,6 +16,7 @@ import type { Account, KeyCopy, KeyPurpose, KeyRow } from '../registry/tables.ts
 import type { Registry } from '../registry/writer.ts';
 import type { Secret } from '../secret.ts';
 import { parsePublicKey } from '../x509/key.ts';
+import { detached } from './detached.ts';
 import { type FailingKey, FailingKeys } from './failing-keys.ts';
 import { proveKey, publicHalf } from './key-proof.ts';
 import { custodyKey, isAt, placeOf, recordOf } from './key-record.ts';
@@ -370,12 +371,4 @@ function requireHere(key: KeyRow): void {
       'Import it again: `account gateway-ca import`.',
     );
   }
-}
-
-/**
- * A copy with memory of its own: what goes to the registry is sent to another thread with all the memory that it is a
- * part of, and small buffers share theirs.
- */
-export function detached(bytes: Buffer): Buffer {
-  return Buffer.from(new Uint8Array(bytes).buffer);
 }

@@ -11,7 +11,7 @@ import type { Issuer, Recording } from './issuer.ts';
 import { makeKeyPair } from './keys.ts';
 import { makeCa, recordCa } from './new-ca.ts';
 import { serverOwner } from './server-owner.ts';
-import { readSigningCa } from './signing-ca.ts';
+import { readSigningCa } from './recorded-ca.ts';
 
 /** What the operators' listener shows, and the CA that it is from. */
 export interface OperatorChain {

@@ -213,6 +213,7 @@ export const profiles = {
     keyUsage: ['digitalSignature'],
     extendedKeyUsage: serverAuth,
     notBefore: aDayBack,
-    lifetime: 2 * year,
+    // Made at each start of the service, and its key is never on a disk.
+    lifetime: 90 * day,
   },
 } as const satisfies Readonly<Record<ProfileName, Profile>>;

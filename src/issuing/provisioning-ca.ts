@@ -5,7 +5,7 @@ import { provisioningCaOf } from '../registry/provisioning-cas.ts';
 import type { Account, ProvisioningCa } from '../registry/tables.ts';
 import type { Issuer } from './issuer.ts';
 import { makeCa, recordCa } from './new-ca.ts';
-import { readSigningCa } from './signing-ca.ts';
+import { readSigningCa } from './recorded-ca.ts';
 
 /** Makes the account's provisioning CA. Throws Problem('provisioning_not_offered') for a production account. */
 export async function createProvisioningCa(

@@ -1,10 +1,8 @@
 // A CA of ours with the key that signs for it.
 
 import type { KeyType, SigningAlgorithm } from '../custody/custodian.ts';
-import type { Db } from '../registry/database.ts';
-import { keyById } from '../registry/keys.ts';
 import type { KeyPurpose, KeyRow } from '../registry/tables.ts';
-import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import type { Certificate } from '../x509/certificate.ts';
 
 /** What keys of ours sign for: a server's, or a factory's. */
 export type SigningPurpose = KeyPurpose | 'factory-root' | 'line' | 'station-ca';
@@ -21,13 +19,6 @@ export interface SigningKey extends Pick<
 export interface SigningCa<Key extends SigningKey = KeyRow> {
   readonly certificate: Certificate;
   readonly key: Key;
-}
-
-/** Reads a CA back from what was recorded of it. */
-export async function readSigningCa(db: Db, ca: { certificate: Uint8Array; key_id: string }): Promise<SigningCa> {
-  const key = await keyById(db, ca.key_id);
-  if (key === undefined) throw new Error(`key ${ca.key_id} of a CA is not recorded`);
-  return { certificate: parseCertificate(ca.certificate), key };
 }
 
 /** The algorithm of a signature follows the key that makes it: a hash as strong as the key, SHA-256 for every RSA key. */

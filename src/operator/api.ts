@@ -32,6 +32,7 @@ import { keyRoutes } from './key-routes.ts';
 import { linkPages } from './link-pages.ts';
 import { listenOnSocket } from '../listen-on-socket.ts';
 import type { ListenerOptions } from './listener.ts';
+import { manifestFileRoutes, manifestRoutes } from './manifest-routes.ts';
 import { memberRoutes } from './member-routes.ts';
 import { type MetricsOpen, metricsRoutes } from './metrics-routes.ts';
 import { operatorRoutes } from './operator-routes.ts';
@@ -166,6 +167,7 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
       fleetRoutes(api, provisioning);
       deviceRoutes(api, provisioning);
       allowListRoutes(api, provisioning);
+      manifestRoutes(api, provisioning);
       refusalRoutes(api, provisioning);
       upstreamRoutes(api, provisioning);
       custodyRoutes(api, options.custody);
@@ -196,6 +198,7 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
         if (!Buffer.isBuffer(body)) throw new Problem('invalid_request', 'The body is to be a file: there is none.');
       });
       fileRoutes(scope.withTypeProvider<TypeBoxTypeProvider>(), provisioning);
+      manifestFileRoutes(scope.withTypeProvider<TypeBoxTypeProvider>(), provisioning);
     },
     { prefix: '/api/v1' },
   );

@@ -12,6 +12,7 @@ const certificate = {
   public_key_sha256: sha256,
   not_after: instant,
 };
+const factoryLine = { line: uuid, line_name: Type.String(), site: nullable(Type.String()) };
 const count = Type.Integer({ minimum: 0 });
 const daysLeft = Type.Integer({ description: 'Days that are left at the most: 30, 7 or 1.' });
 const state = Type.Enum(deviceStates);
@@ -69,6 +70,8 @@ export const eventData: Readonly<Record<EventType, TSchema>> = {
         'certificates_added',
         'state',
         'successor',
+        'admit_chain',
+        'admit_manifest',
         'key_distrusted',
         'key_trusted',
         'owner_signed',
@@ -80,6 +83,21 @@ export const eventData: Readonly<Record<EventType, TSchema>> = {
     },
     closed,
   ),
+  'factory.stranger': Type.Object(
+    {
+      ...factoryLine,
+      device_id: Type.String(),
+      tbs_sha256: sha256,
+      public_key_sha256: sha256,
+      admitted: Type.Boolean({ description: 'Whether it was let in, by its chain alone.' }),
+    },
+    closed,
+  ),
+  'manifest.imported': Type.Object(
+    { ...factoryLine, first: count, last: count, made: count, withdrawn: count, revoked: count, beyond: count },
+    closed,
+  ),
+  'manifest.refused': Type.Object({ ...factoryLine, first: count, last: count, rule: Type.String() }, closed),
   'provisioning_key.expiring': Type.Object(
     { provisioning_key: uuid, description: nullable(Type.String()), not_after: instant, days: daysLeft },
     closed,

@@ -4,7 +4,7 @@ import { addIntermediate, registerFleetRootCa, trust } from '../issuing/fleet-ro
 import { importStandbyKey } from '../issuing/key-export.ts';
 import { setAccountFile } from '../provisioning/account-file.ts';
 import { loadAccountTrust } from '../provisioning/account-trust.ts';
-import { explain } from '../provisioning/admission.ts';
+import { explain } from '../provisioning/explanation.ts';
 import { readCertificates } from '../provisioning/device-identity.ts';
 import { distrustKey } from '../provisioning/owner-signing.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';

@@ -1,9 +1,9 @@
-// Fleet Root CAs: listed, opened, closed, disabled and succeeded. (Their certificates come as files: file-routes.ts.)
+// Fleet Root CAs: listed, opened, closed, disabled, succeeded, and by what they admit. (Their certificates come as files: file-routes.ts.)
 
 import { Type } from 'typebox';
 import { exportFleetRootKey } from '../issuing/key-export.ts';
 import { setFleetRootState } from '../provisioning/owner-signing.ts';
-import { impactOfRootState, impactOfSuccessor } from '../provisioning/trust-impact.ts';
+import { impactOfAdmit, impactOfRootState, impactOfSuccessor } from '../provisioning/trust-impact.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { Secret } from '../secret.ts';
 import { destructive, weighed } from './impact.ts';
@@ -11,7 +11,7 @@ import { DestructiveQuery, orImpact } from './impact-schemas.ts';
 import { ExportedKeySchema, NewPassphrase } from './key-schemas.ts';
 import { namedAccount, namedFleetRootCa } from './named.ts';
 import { exportedKeyJson, fleetRootCaJson, fleetRootCasJson } from './representations.ts';
-import { AccountPath, FleetRootCaPath, FleetRootCaSchema, NewSuccessor } from './schemas.ts';
+import { AccountPath, FleetRootCaChange, FleetRootCaPath, FleetRootCaSchema, NewSuccessor } from './schemas.ts';
 import { owners, readers, rule } from './rule.ts';
 import type { Api } from './typed-api.ts';
 
@@ -39,6 +39,29 @@ export function fleetRootRoutes(api: Api, p: Provisioning): void {
     async ({ params }) => {
       const account = await namedAccount(registry.read, params.account);
       return fleetRootCaJson(p, account, await namedFleetRootCa(p, account, params.ca));
+    },
+  );
+
+  api.patch(
+    '/accounts/:account/fleet-root-cas/:ca',
+    {
+      ...rule('updateFleetRootCa', owners),
+      ...destructive,
+      schema: {
+        params: FleetRootCaPath,
+        querystring: DestructiveQuery,
+        body: FleetRootCaChange,
+        response: orImpact(FleetRootCaSchema),
+      },
+    },
+    async ({ params, query, body: { admit } }) => {
+      const account = await namedAccount(registry.read, params.account);
+      const ca = await namedFleetRootCa(p, account, params.ca);
+      const change = { account_id: account.id, fleet_root_ca_id: ca.id, admit };
+      return weighed(query, 'updateFleetRootCa', {
+        weigh: () => impactOfAdmit(p, account, ca, admit),
+        act: async () => fleetRootCaJson(p, account, await registry.write('setFleetRootAdmit', change)),
+      });
     },
   );
 

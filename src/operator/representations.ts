@@ -164,6 +164,7 @@ function shapeFleetRootCa(
     sha256: lasting?.sha256 ?? '',
     not_after: formatInstant(lasting?.not_after ?? ca.created_at),
     devices,
+    admit: ca.admit,
     successor: ca.successor_id,
     ...signedRootJson(signed, ca, anchors),
     certificates: certificates.map((each) => ({

@@ -44,6 +44,10 @@ const admissionPolicies = ['automatic', 'approval', 'allow-list'] as const;
 const rekeyPolicies = ['accept', 'approve'] as const;
 const deviceKeyTypes = ['p256', 'p384', 'rsa2048', 'rsa3072'] as const;
 
+const admit = Type.Enum(['chain', 'manifest'], {
+  description: 'What lets certificates under it in: their chain, or only a manifest that holds them.',
+});
+
 const base64 = (maxLength: number) => Type.String({ minLength: 1, maxLength, contentEncoding: 'base64' });
 
 export const NewAccount = Type.Object(
@@ -86,6 +90,7 @@ export const NewCredentials = Type.Object(
 /** The document that `trust-sets/next` gave, and the owner's signature over it. */
 export const SignedSet = Type.Object({ document: base64(3_145_728), signature: base64(4096) }, closed);
 export const NewSuccessor = Type.Object({ successor: line }, closed);
+export const FleetRootCaChange = Type.Object({ admit }, closed);
 export const NewRoot = Type.Object({ fleet_root_ca: line }, closed);
 export const DeviceIds = Type.Object({ device_ids: Type.Array(Type.String(), { maxItems: 1_000_000 }) }, closed);
 export const NewUpstream = Type.Object(
@@ -115,6 +120,7 @@ export const FleetRootCaSchema = Type.Object({
   }),
   not_after: Type.String({ format: 'date-time', description: 'When the last of its certificates ends.' }),
   devices: Type.Integer(),
+  admit,
   successor: nullable(Type.String({ description: 'The Fleet Root CA under which its devices may come instead.' })),
   signed: nullable(
     Type.String({ description: 'Its state in the set that the owner has signed, or `none`; null without an owner.' }),

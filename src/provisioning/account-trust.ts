@@ -1,6 +1,6 @@
 // What an account trusts, parsed: its Fleet Root CAs, its provisioning CA, and the keys that count for nothing.
 
-import { type Trust, trustOf } from '../registry/fleet-root-cas.ts';
+import { type Trust, type TrustedLine, trustOf } from '../registry/fleet-root-cas.ts';
 import type { Account, FleetRootCa } from '../registry/tables.ts';
 import { type Certificate, CertificateError, parseCertificate } from '../x509/certificate.ts';
 import type { Anchor } from '../x509/path.ts';
@@ -23,6 +23,8 @@ export interface AccountTrust {
   readonly disabled: ReadonlyMap<string, Pick<FleetRootCa, 'name'>>;
   /** SHA-256 of distrusted public keys. */
   readonly distrusted: ReadonlySet<string>;
+  /** Factory lines of which manifests have been imported. */
+  readonly lines: readonly TrustedLine[];
 }
 
 /** Reads and parses what an account trusts; where its owner signs that, what the owner has signed, and no row beside it. */
@@ -53,7 +55,7 @@ export async function supposeOwnerTrust({ registry }: Known, account: Account, s
 }
 
 function trustOfRows(account: Account, trust: Trust): AccountTrust {
-  const { fleet_root_cas, certificates, distrusted_keys, provisioning_ca } = trust;
+  const { fleet_root_cas, certificates, distrusted_keys, provisioning_ca, lines } = trust;
   const anchors: Anchor[] = certificates
     .filter(({ role }) => role === 'anchor')
     .map((row) => ({ id: row.fleet_root_ca_id, certificate: parseCertificate(row.certificate) }));
@@ -72,6 +74,7 @@ function trustOfRows(account: Account, trust: Trust): AccountTrust {
     intermediates: intermediatesOf(trust),
     disabled: new Map(disabled.map((root) => [root.public_key_sha256, root])),
     distrusted: new Set(distrusted_keys.map((row) => row.public_key_sha256)),
+    lines,
   };
 }
 
@@ -141,6 +144,7 @@ function trustOfOwner(account: Account, trust: Trust, { accepted, narrowings }: 
       ...trust.distrusted_keys.map((row) => row.public_key_sha256),
       ...narrowings.filter(({ kind }) => kind === 'distrust').map((each) => each.public_key_sha256),
     ]),
+    lines: trust.lines,
   };
 }
 
@@ -155,5 +159,6 @@ function trustInNobody(account: Account, fault: Fault): AccountTrust {
     intermediates: [],
     disabled: new Map(),
     distrusted: new Set(),
+    lines: [],
   };
 }

@@ -8,8 +8,17 @@ import type { CertificateRecord, Device, FleetRootCa, ProvisioningKey } from '..
 import type { Certificate } from '../x509/certificate.ts';
 import type { Path } from '../x509/path.ts';
 import type { AccountTrust } from './account-trust.ts';
-import { clockTolerance, deviceIdOf, explainRefusal, type Explanation, identify } from './device-identity.ts';
+import { clockTolerance, deviceIdOf, identify } from './device-identity.ts';
 import { matchesPattern } from './device-id.ts';
+import {
+  asksManifests,
+  type ManifestWord,
+  refusalByManifest,
+  refusalOfWithdrawn,
+  type Sighting,
+  sightingOf,
+  wordOf,
+} from './manifest-word.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
 /** What holds for whoever was identified. */
@@ -25,6 +34,8 @@ export type AdmittedDevice = Proven & {
   readonly kind: 'device';
   readonly device: Device;
   readonly certificate: CertificateRecord;
+  /** What its factory is to hear of the certificate; null for nothing. */
+  readonly sighting: Sighting | null;
 };
 
 /** A provisioning key of this account: no device. */
@@ -38,6 +49,7 @@ export type Refused = {
   readonly refusal: Refusal;
   /** The certificate of a known device, where that is what it showed. */
   readonly certificate: CertificateRecord | null;
+  readonly sighting: Sighting | null;
 };
 
 /** A newcomer, a new certificate or a move: the registry has to be written before the question is asked again. */
@@ -52,6 +64,7 @@ export type ToBeRecorded = {
   readonly state: 'pending' | 'active';
   /** `pending`: a new key that waits for the operator. */
   readonly certificateState: 'current' | 'pending';
+  readonly sighting: Sighting | null;
 };
 
 export type Judgement = AdmittedDevice | AdmittedProvisioningKey | Refused | ToBeRecorded;
@@ -60,6 +73,7 @@ const refused = (refusal: Refusal, certificate: CertificateRecord | null = null)
   kind: 'refused',
   refusal,
   certificate,
+  sighting: null,
 });
 
 /**
@@ -183,8 +197,26 @@ async function judgeDevice(
     device_id: deviceId,
     tbs_sha256: leaf.tbsSha256,
     public_key_sha256: leaf.publicKey.sha256,
+    asks_manifests: asksManifests(trust),
   });
+  // Of one leaf all paths begin with the same issuer.
+  const word = wordOf(trust, [...byRoot.values()][0] as Path, standing.made);
+  const judgement = judgeStanding(trust, deviceId, leaf, byRoot, standing, word);
+  return { ...judgement, sighting: sightingOf(word) };
+}
+
+/** The answer to a device whose certificate leads to these roots, from where it stands and what manifests say of it. */
+function judgeStanding(
+  trust: AccountTrust,
+  deviceId: string,
+  leaf: Certificate,
+  byRoot: ReadonlyMap<string, Path>,
+  standing: Standing,
+  word: ManifestWord,
+): Exclude<Judgement, AdmittedProvisioningKey> {
   const { device, certificate } = standing;
+  const withdrawn = refusalOfWithdrawn(deviceId, word);
+  if (withdrawn) return refused(withdrawn);
   if (certificate?.state === 'revoked') {
     return refused(
       device?.state === 'revoked'
@@ -195,7 +227,7 @@ async function judgeDevice(
   if (certificate?.state === 'intended') {
     return refused(refuse('certificate_untrusted', 'This certificate was prepared but never issued.'));
   }
-  if (!device) return judgeNewcomer(trust, deviceId, leaf, byRoot, standing);
+  if (!device) return judgeNewcomer(trust, deviceId, leaf, byRoot, standing, word);
 
   const root = rootOfDevice(trust, device, byRoot);
   if (!root) {
@@ -208,6 +240,9 @@ async function judgeDevice(
       ),
     );
   }
+  const path = byRoot.get(root.id) as Path;
+  const byManifest = refusalByManifest(trust, deviceId, path, word);
+  if (byManifest) return refused(byManifest);
   if (device.state === 'revoked') return refused(refuse('device_revoked', `The device "${deviceId}" is revoked.`));
   if (device.state === 'suspended') {
     return refused(refuse('device_suspended', `The device "${deviceId}" is suspended.`), certificate);
@@ -219,6 +254,7 @@ async function judgeDevice(
     root,
     intermediates: intermediatesOf(byRoot),
     standing,
+    sighting: null,
   };
   if (!mayUseKey(trust, standing)) {
     if (certificate === null) return { ...toBeRecorded, state: device.state, certificateState: 'pending' };
@@ -236,13 +272,13 @@ async function judgeDevice(
       certificate,
     );
   }
-  const path = byRoot.get(root.id) as Path;
   return {
     kind: 'device',
     device,
     certificate,
     validUntil: path.notAfter + clockTolerance,
     publicKeys: path.publicKeys,
+    sighting: null,
   };
 }
 
@@ -278,7 +314,8 @@ function judgeNewcomer(
   leaf: Certificate,
   byRoot: ReadonlyMap<string, Path>,
   standing: Standing,
-): Judgement {
+  word: ManifestWord,
+): Refused | ToBeRecorded {
   const { account } = trust;
   // The nearest first, then the oldest: a cross-certificate leads on to a CA that the device does not belong to.
   const reached = [...trust.roots.values()]
@@ -290,6 +327,8 @@ function judgeNewcomer(
     const rule = `The Fleet Root CA "${name}" is closed: it takes no newcomers.`;
     return refused(signedToo(trust, refuse('fleet_root_ca_closed', rule)));
   }
+  const byManifest = refusalByManifest(trust, deviceId, byRoot.get(root.id) as Path, word);
+  if (byManifest) return refused(byManifest);
   if (account.device_id_pattern !== null && !matchesPattern(account.device_id_pattern, deviceId)) {
     return refused(
       refuse(
@@ -303,7 +342,17 @@ function judgeNewcomer(
   }
   const state = account.admission === 'approval' ? 'pending' : 'active';
   const intermediates = intermediatesOf(byRoot);
-  return { kind: 'to_be_recorded', deviceId, leaf, root, intermediates, standing, state, certificateState: 'current' };
+  return {
+    kind: 'to_be_recorded',
+    deviceId,
+    leaf,
+    root,
+    intermediates,
+    standing,
+    state,
+    certificateState: 'current',
+    sighting: null,
+  };
 }
 
 function intermediatesOf(byRoot: ReadonlyMap<string, Path>): readonly Certificate[] {
@@ -313,49 +362,4 @@ function intermediatesOf(byRoot: ReadonlyMap<string, Path>): readonly Certificat
 
 function lengthOf(byRoot: ReadonlyMap<string, Path>, { id }: FleetRootCa): number {
   return byRoot.get(id)?.certificates.length ?? Infinity;
-}
-
-/** What the gateway would answer to these certificates, recording nothing. */
-export async function explain(
-  db: Db,
-  trust: AccountTrust,
-  shown: readonly Certificate[],
-  now: number,
-): Promise<Explanation> {
-  const judgement = await judge(db, trust, shown, now);
-  const admitted = (deviceId: string | null, root: FleetRootCa | undefined): Explanation => ({
-    admitted: true,
-    device_id: deviceId,
-    fleet_root_ca: root?.id ?? null,
-    code: null,
-    rule: null,
-    remedy: null,
-  });
-  switch (judgement.kind) {
-    case 'refused':
-      return explainRefusal(judgement.refusal, shown[0]);
-    case 'device':
-      return admitted(judgement.device.device_id, trust.roots.get(judgement.device.fleet_root_ca_id));
-    case 'provisioning_key':
-      // Its common name is no device ID.
-      return explainRefusal(
-        refuse('not_a_device', 'This is the certificate of a provisioning key, which makes devices and is none.'),
-        undefined,
-      );
-    case 'to_be_recorded': {
-      const waits = outcomeOf(judgement);
-      return waits ? explainRefusal(waits, shown[0]) : admitted(judgement.deviceId, judgement.root);
-    }
-  }
-}
-
-/** What a device is told once it has been recorded: null where it gets in. */
-function outcomeOf({ deviceId, state, certificateState }: ToBeRecorded): Refusal | null {
-  if (certificateState === 'pending') {
-    return refuse('rekey_pending', `The new key of the device "${deviceId}" waits for approval.`);
-  }
-  if (state === 'pending') {
-    return refuse('admission_pending', `The device "${deviceId}" waits for an operator to approve it.`);
-  }
-  return null;
 }

@@ -52,7 +52,7 @@ function unusedCertificate(judgement: Admission): string | null {
 }
 
 async function record(registry: Registry, trust: AccountTrust, judgement: ToBeRecorded): Promise<boolean> {
-  const { leaf, standing, root, intermediates, deviceId } = judgement;
+  const { leaf, standing, root, intermediates, deviceId, sighting } = judgement;
   return registry.write('admitDevice', {
     account_id: trust.account.id,
     shown: {
@@ -74,6 +74,7 @@ async function record(registry: Registry, trust: AccountTrust, judgement: ToBeRe
       subject: subject.text,
       certificate: der,
     })),
+    strange_to: sighting?.kind === 'stranger' ? sighting.line_id : null,
     basis: { standing, account: trust.account, root: trust.rows.get(root.id) ?? root },
   });
 }

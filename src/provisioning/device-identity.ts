@@ -93,14 +93,17 @@ function faultOfPurpose({ extensions }: Certificate): string | null {
 }
 
 /** The device ID: the subject's first common name in encoding order. Returns a refusal where that is none. */
-export function deviceIdOf(leaf: Certificate): { deviceId: string } | { refusal: Refusal } {
+export function deviceIdOf(
+  leaf: Pick<Certificate, 'subject'>,
+  what = 'certificate',
+): { deviceId: string } | { refusal: Refusal } {
   let name: string | null;
   try {
     name = firstCommonName(leaf.subject);
   } catch (error) {
     return { refusal: refuse('device_id_invalid', `The common name cannot be read: ${(error as Error).message}`) };
   }
-  if (name === null) return { refusal: refuse('device_id_invalid', "The certificate's subject has no common name.") };
+  if (name === null) return { refusal: refuse('device_id_invalid', `The ${what}'s subject has no common name.`) };
   const fault = faultOfDeviceId(name);
   return fault ? { refusal: refuse('device_id_invalid', fault) } : { deviceId: name };
 }

@@ -11,11 +11,14 @@ import {
   standingsOfProvisioningKey,
 } from '../registry/device-standings.ts';
 import type { Db } from '../registry/database.ts';
+import { presentMadeCertificate } from '../registry/manifest-sightings.ts';
 import { type Certificate, CertificateError, parseCertificate } from '../x509/certificate.ts';
+import type { Path } from '../x509/path.ts';
 import type { AccountTrust } from './account-trust.ts';
 import { pathsByRoot, rootOfDevice } from './admission.ts';
 import { clockTolerance } from './device-identity.ts';
 import { type Impact, noDevices, type RefusedByRule, sampleSize } from './impact.ts';
+import { asksManifests, refusalByManifest, refusalOfWithdrawn, wordOf } from './manifest-word.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
 /** Devices read at once: a few milliseconds, after which whoever else waits has a turn. */
@@ -40,12 +43,15 @@ interface Verdicts {
   readonly after: Refusal | null;
   /** The public keys on its paths before. */
   readonly keys: ReadonlySet<string>;
+  /** The paths by which it gets in; null where it does not. */
+  readonly ways: { readonly before: Path | null; readonly after: Path | null };
 }
 
 /**
  * Counts what a change of trust touches, and whom it would shut out: a device counts as refused where it gets in at
  * present with its current certificate, sent as it was when it was recorded, and would not after. Devices that came by the
- * same certificates are judged once. Reads the whole fleet, page by page.
+ * same certificates are judged once; what a manifest says is of one certificate, and is asked for each. Reads the whole
+ * fleet, page by page.
  */
 export async function impactOfTrust(db: Db, supposed: Supposed, now: number): Promise<Impact> {
   const { account } = supposed.before;
@@ -73,7 +79,7 @@ export async function impactOfTrust(db: Db, supposed: Supposed, now: number): Pr
         else if (verdicts && (!verdicts.before || refused >= kindsTried)) known.set(same, verdicts);
       }
       if (early && verdicts?.before) tally.early += 1;
-      tally.count(device, verdicts ?? null, supposed);
+      tally.count(device, verdicts ? await withManifests(db, supposed, device, verdicts) : null, supposed);
     }
     if (page.length < pageSize) return tally.impact();
     after = page.at(-1)!.uuid;
@@ -120,10 +126,10 @@ export async function impactOfDevice(
   now: number,
 ): Promise<Impact> {
   const tally = new Tally(now);
-  const before = hasCertificate(device, now)
-    ? await verdictsOf(db, { before: trust, after: trust, touches: () => true }, device, now)
-    : null;
-  tally.count(device, before ? { ...before, after: refusal } : null, { touches: () => true });
+  const same = { before: trust, after: trust, touches: () => true };
+  const verdicts = hasCertificate(device, now) ? await verdictsOf(db, same, device, now) : undefined;
+  const before = verdicts ? await withManifests(db, same, device, verdicts) : null;
+  tally.count(device, before ? { ...before, after: refusal } : null, same);
   return tally.impact();
 }
 
@@ -145,8 +151,31 @@ async function verdictsOf(
   const shown = readAll([certificate.der, ...chain]);
   if (!shown) return undefined;
   const first = await judgeAgain(db, before, device, shown, now);
-  const then = 'code' in after ? { refusal: after } : await judgeAgain(db, after, device, shown, now);
-  return { before: first.refusal, after: then.refusal, keys: first.keys };
+  const then = 'code' in after ? { refusal: after, way: null } : await judgeAgain(db, after, device, shown, now);
+  return { before: first.refusal, after: then.refusal, keys: first.keys, ways: { before: first.way, after: then.way } };
+}
+
+/** The same verdicts with what manifests say of the certificate that this device has. */
+async function withManifests(
+  db: Db,
+  { before, after }: Supposed,
+  device: DeviceStanding,
+  verdicts: Verdicts,
+): Promise<Verdicts> {
+  const trusts = { before, after: 'code' in after ? null : after };
+  const asked = (['before', 'after'] as const).filter((when) => {
+    const trust = trusts[when];
+    return trust !== null && verdicts.ways[when] !== null && asksManifests(trust);
+  });
+  if (asked.length === 0) return verdicts;
+  const made = await presentMadeCertificate(db, before.account.id, device.uuid);
+  const refusals = asked.map((when) => {
+    const [trust, way] = [trusts[when] as AccountTrust, verdicts.ways[when] as Path];
+    const word = wordOf(trust, way, made);
+    const refusal = refusalOfWithdrawn(device.device_id, word) ?? refusalByManifest(trust, device.device_id, way, word);
+    return [when, refusal && ofAll(refusal, device)] as const;
+  });
+  return { ...verdicts, ...Object.fromEntries(refusals) };
 }
 
 /** Null where one of them is none any more: somebody has changed the registry, and such a device does not get in. */
@@ -166,14 +195,15 @@ async function judgeAgain(
   device: DeviceStanding,
   shown: readonly Certificate[],
   now: number,
-): Promise<{ refusal: Refusal | null; keys: ReadonlySet<string> }> {
+): Promise<{ refusal: Refusal | null; keys: ReadonlySet<string>; way: Path | null }> {
   const byRoot = await pathsByRoot(db, trust, shown, now);
-  if ('code' in byRoot) return { refusal: ofAll(byRoot, device), keys: new Set() };
+  if ('code' in byRoot) return { refusal: ofAll(byRoot, device), keys: new Set(), way: null };
   const keys = new Set([...byRoot.values()].flatMap(({ publicKeys }) => publicKeys));
-  if (rootOfDevice(trust, device, byRoot)) return { refusal: null, keys };
+  const root = rootOfDevice(trust, device, byRoot);
+  if (root) return { refusal: null, keys, way: byRoot.get(root.id) ?? null };
   const owner = trust.roots.get(device.fleet_root_ca_id)?.name ?? device.fleet_root_ca_id;
   const rule = `Their device IDs belong to devices under the Fleet Root CA "${owner}", to which their certificates do not lead.`;
-  return { refusal: refuse('device_id_conflict', rule), keys };
+  return { refusal: refuse('device_id_conflict', rule), keys, way: null };
 }
 
 /** A refusal as it is told of many devices: a sentence that names this one gives way to that of the code. */

@@ -21,6 +21,8 @@ const remedies: Partial<Record<ProblemCode, string>> = {
     "Register the CA that signed it with `fleet-root register`, or send the device to its own account's gateway.",
   certificate_invalid: 'Have the certificate made again as the guide shows.',
   certificate_revoked: 'Give the device a new certificate; a revoked one never gets in again.',
+  certificate_not_in_manifest:
+    'If your factory made it, import the manifest that holds it with `manifest import`; else it is a stranger, and its maker has the key of a CA.',
   device_id_invalid: 'Have the certificate made again with the device ID as its common name.',
   device_id_conflict:
     'If it is the same device, allow the move with `device move-root` or `fleet-root successor`; else give it another ID.',

@@ -1,6 +1,6 @@
 // What an account would trust after a change that has not been made. Pure: nothing is written, nobody is told.
 
-import type { FleetRootCa, FleetRootCaState } from '../registry/tables.ts';
+import type { FleetRootAdmit, FleetRootCa, FleetRootCaState } from '../registry/tables.ts';
 import type { AccountTrust } from './account-trust.ts';
 
 /** The trust with a Fleet Root CA in another state. Where the owner signs, what widens waits for the signature. */
@@ -25,6 +25,13 @@ export function withSuccessor(trust: AccountTrust, old_id: string, successor_id:
   const root = trust.roots.get(old_id);
   if (!root) return trust;
   return { ...trust, roots: new Map(trust.roots).set(old_id, { ...root, successor_id }) };
+}
+
+/** The trust with a Fleet Root CA that admits by another measure. */
+export function withAdmit(trust: AccountTrust, { id }: FleetRootCa, admit: FleetRootAdmit): AccountTrust {
+  const root = trust.roots.get(id);
+  if (!root) return trust;
+  return { ...trust, roots: new Map(trust.roots).set(id, { ...root, admit }) };
 }
 
 /** The trust with one more public key (SHA-256, hex) that no path may contain. */

@@ -1,13 +1,13 @@
 // What breaks by a change of whom an account trusts: a Fleet Root CA's state or successor, a distrusted key, a signed set.
 
 import { readDistrusted } from '../issuing/fleet-root-registration.ts';
-import type { Account, FleetRootCa, FleetRootCaState } from '../registry/tables.ts';
+import type { Account, FleetRootAdmit, FleetRootCa, FleetRootCaState } from '../registry/tables.ts';
 import { type AccountTrust, loadReadableTrust } from './account-trust.ts';
 import { impactOfTrust } from './fleet-impact.ts';
 import { type Impact, otherFacts } from './impact.ts';
 import { supposeSet } from './owner-signing.ts';
 import type { Provisioning } from './provisioning.ts';
-import { withDistrusted, withRootState, withSuccessor } from './supposed-trust.ts';
+import { withAdmit, withDistrusted, withRootState, withSuccessor } from './supposed-trust.ts';
 
 const newcomers = (name: string, wished: boolean) => ({
   active: wished
@@ -30,6 +30,25 @@ export async function impactOfRootState(
   const impact = await impactOfTrust(p.registry.read, { before, after, touches }, p.clock());
   const wished = account.owner_key !== null;
   return { ...impact, newcomers: newcomers(ca.name, wished)[state] };
+}
+
+/** Of admitting by another measure under a Fleet Root CA. Throws what doing it throws. */
+export async function impactOfAdmit(
+  p: Provisioning,
+  account: Account,
+  ca: FleetRootCa,
+  admit: FleetRootAdmit,
+): Promise<Impact> {
+  await p.registry.rehearse('setFleetRootAdmit', { account_id: account.id, fleet_root_ca_id: ca.id, admit });
+  const before = await loadReadableTrust(p, account);
+  const after = withAdmit(before, ca, admit);
+  const touches = ({ fleet_root_ca_id }: { fleet_root_ca_id: string }) => fleet_root_ca_id === ca.id;
+  const impact = await impactOfTrust(p.registry.read, { before, after, touches }, p.clock());
+  const those = {
+    chain: `Those under "${ca.name}" are taken by their chain alone, as the account's admission policy has it.`,
+    manifest: `Those under "${ca.name}" are refused with certificate_not_in_manifest, but for those that a manifest holds.`,
+  };
+  return { ...impact, newcomers: those[admit] };
 }
 
 /** Of another successor of a Fleet Root CA. */

@@ -2,8 +2,8 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** What an actor is: an operator with a login, their token, whoever opened the socket, a device's side, or we ourselves. */
-export type ActorKind = 'operator' | 'token' | 'socket' | 'device' | 'provisioning_key' | 'server';
+/** What an actor is: an operator with a login, their token, whoever opened the socket, a device's side, a factory's station, or we. */
+export type ActorKind = 'operator' | 'token' | 'socket' | 'device' | 'provisioning_key' | 'station' | 'server';
 
 /** Who acts, and from where. */
 export interface Actor {

@@ -9,6 +9,8 @@ import type { Db, Tx } from './database.ts';
 import { certificateChanged, deviceAdded, deviceKeyChanged, devicePending, deviceStateChanged } from './event-notes.ts';
 import { deviceById } from './devices.ts';
 import { labelNewcomer } from './labels.ts';
+import { noteSeen } from './manifest-certificates.ts';
+import { type MadeCertificate, madeCertificate, recordSightings } from './manifest-sightings.ts';
 import type { Account, CertificateRecord, CertificateState, Device, FleetRootCa } from './tables.ts';
 
 /** Everything in the registry that a decision about a device rests on. */
@@ -20,13 +22,15 @@ export interface Standing {
   knownKey: boolean;
   /** Whether the device ID is on the account's allow-list. */
   allowed: boolean;
+  /** What a manifest holds of the certificate; null for nothing, or where manifests have no say. */
+  made: MadeCertificate | null;
 }
 
-/** Reads what a decision about the device ID and the certificate rests on. */
+/** Reads what a decision about the device ID and the certificate rests on; of manifests only where they have a say. */
 export async function standingOf(
   db: Db,
   account_id: string,
-  shown: { device_id: string; tbs_sha256: string; public_key_sha256: string },
+  shown: { device_id: string; tbs_sha256: string; public_key_sha256: string; asks_manifests: boolean },
 ): Promise<Standing> {
   const certificate = await certificateByTbs(db, account_id, shown.tbs_sha256);
   const device = await deviceById(db, account_id, shown.device_id);
@@ -36,6 +40,7 @@ export async function standingOf(
     certificate: certificate ?? null,
     knownKey: unseen && (await hasHadKey(db, device, shown.public_key_sha256)),
     allowed: await isAllowed(db, account_id, shown.device_id),
+    made: shown.asks_manifests ? await madeCertificate(db, account_id, shown.tbs_sha256) : null,
   };
 }
 
@@ -68,6 +73,8 @@ export interface Admittance {
   fleet_root_ca_id: string;
   /** On the paths that were found, the issuer of the certificate first. */
   intermediates: readonly Intermediate[];
+  /** The line under whose CA it was issued, where no manifest of that line holds it. */
+  strange_to: string | null;
   basis: { standing: Standing; account: Account; root: FleetRootCa };
 }
 
@@ -117,9 +124,23 @@ export async function admitDevice(tx: Tx, admittance: Admittance): Promise<boole
       })),
     )
     .execute();
+  if (used !== null && basis.standing.made)
+    await noteSeen(tx.db, { account_id, tbs_sha256: shown.tbs_sha256, seen_at: used });
   await noteAdmittance(tx, admittance);
+  await noteStranger(tx, admittance);
   tx.changed({ kind: 'device', account_id, device_uuid: uuid });
   return true;
+}
+
+/** Here and not with what the gateway gathers: who was let in is known, however many come at once. */
+async function noteStranger(tx: Tx, admittance: Admittance): Promise<void> {
+  const { account_id, shown, strange_to: line_id, state, certificate_state } = admittance;
+  if (line_id === null) return;
+  const { tbs_sha256, public_key_sha256, subject_name: device_id } = shown;
+  const admitted = state === 'active' && certificate_state === 'current' ? 1 : 0;
+  const stranger = { account_id, tbs_sha256, line_id, device_id, public_key_sha256, admitted } as const;
+  const how = { kind: 'stranger', certain: false, first_seen: tx.now, last_seen: tx.now } as const;
+  await recordSightings(tx, { seen: [{ ...stranger, ...how }], limit: null });
 }
 
 /** A newcomer is told of as a device, whatever else comes as a certificate; both name the certificate and its key. */
@@ -220,6 +241,7 @@ async function stillHolds(tx: Tx, { account_id, shown, basis }: Admittance): Pro
     device_id: shown.subject_name,
     tbs_sha256: shown.tbs_sha256,
     public_key_sha256: shown.public_key_sha256,
+    asks_manifests: true,
   });
   const account = await tx.db.selectFrom('accounts').selectAll().where('id', '=', account_id).executeTakeFirst();
   const root = await tx.db
@@ -234,8 +256,9 @@ async function stillHolds(tx: Tx, { account_id, shown, basis }: Admittance): Pro
     same(now.certificate, was.certificate, ['state', 'device_uuid']) &&
     now.knownKey === was.knownKey &&
     now.allowed === was.allowed &&
+    same(now.made, was.made, ['line_id', 'withdrawn_at']) &&
     same(account ?? null, basis.account, ['admission', 'rekey', 'device_id_pattern']) &&
-    same(root ?? null, basis.root, ['state'])
+    same(root ?? null, basis.root, ['state', 'admit'])
   );
 }
 
@@ -262,6 +285,7 @@ export async function recordFirstUse(
     const { device_uuid: device, public_key_sha256 } = used;
     const object = { kind: 'certificate', id: tbs_sha256, name: used.subject_name };
     tx.audit({ action: 'certificate.first_use', account_id, object, after: { device, public_key_sha256 } });
+    await noteSeen(tx.db, { account_id, tbs_sha256, seen_at: tx.now });
   }
   if (used?.device_uuid) tx.changed({ kind: 'device', account_id, device_uuid: used.device_uuid });
   return used !== undefined;

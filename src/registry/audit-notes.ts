@@ -94,8 +94,8 @@ export function trustedMembers(certificate: Pick<FleetRootCertificate, 'role' | 
 
 /** A Fleet Root CA. */
 export function fleetRootCaMembers(ca: FleetRootCa): Members {
-  const { name, kind, state, key_id: key, public_key_sha256, successor_id: successor } = ca;
-  return { name, kind, state, key, public_key_sha256, successor };
+  const { name, kind, state, admit, key_id: key, public_key_sha256, successor_id: successor } = ca;
+  return { name, kind, state, admit, key, public_key_sha256, successor };
 }
 
 /** A key in custody: what is known of it, never what its custodian remembers. */

@@ -67,6 +67,8 @@ class CommitThread {
   readonly #save: StatementSync;
   readonly #undo: StatementSync;
   readonly #release: StatementSync;
+  /** Taken out of the port by its event, while a write before them waited for something: they come before what is in it. */
+  readonly #arrived: (Request | 'close')[] = [];
   #closing = false;
   #purging = false;
   /** Whether the transaction at hand keeps events. */
@@ -88,25 +90,30 @@ class CommitThread {
   async open(now: number): Promise<void> {
     await migrate(this.#db, sqliteTypes, this.#writing.migrations, now);
     let turn = Promise.resolve();
-    this.#port.on('message', (first: Request | 'close') => {
-      turn = turn.then(() => this.#work(first));
+    this.#port.on('message', (message: Request | 'close') => {
+      this.#arrived.push(message);
+      turn = turn.then(() => this.#work());
     });
     this.#say({ kind: 'open' });
   }
 
-  /** Answers `first` and all that has arrived by then, transaction after transaction, until nothing waits. */
-  async #work(first: Request | 'close'): Promise<void> {
-    for (let batch = this.#waiting(first); batch.length > 0; batch = this.#waiting()) {
+  /** Answers all that has arrived by then, transaction after transaction, until nothing waits. */
+  async #work(): Promise<void> {
+    for (let batch = this.#waiting(); batch.length > 0; batch = this.#waiting()) {
       const began = performance.now();
       const done = await this.#transact(batch);
       this.#say({ kind: 'committed', ...done, took: performance.now() - began });
     }
-    if (this.#closing) this.#close();
+    if (this.#closing && this.#database.isOpen) this.#close();
   }
 
-  #waiting(first = this.#receive()): Request[] {
+  #waiting(): Request[] {
     const batch: Request[] = [];
-    for (let next = first; next !== undefined; next = batch.length < batchLimit ? this.#receive() : undefined) {
+    for (
+      let next = this.#receive();
+      next !== undefined;
+      next = batch.length < batchLimit ? this.#receive() : undefined
+    ) {
       if (next === 'close') this.#closing = true;
       else batch.push(next);
     }
@@ -114,7 +121,7 @@ class CommitThread {
   }
 
   #receive(): Request | 'close' | undefined {
-    return receiveMessageOnPort(this.#port)?.message;
+    return this.#arrived.shift() ?? receiveMessageOnPort(this.#port)?.message;
   }
 
   /** Runs the requests one after the other. Where the disk fails, none of them has happened and each is told so. */

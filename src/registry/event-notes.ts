@@ -1,5 +1,6 @@
 // Events of devices and their certificates, as writes note them: what docs/react-to-an-event.md says of each.
 
+import type { ManifestLine, ManifestStranger } from './manifest-tables.ts';
 import type { NewEvent } from './notes.ts';
 import type { CertificateRecord, CertificateState, Device, DeviceState } from './tables.ts';
 
@@ -68,11 +69,48 @@ export function certificateChanged(
   return { type: 'certificate.changed', account_id, data };
 }
 
+/** A certificate under the CA of a factory line that no manifest of the line holds: somebody else has the line's key. */
+export function factoryStranger(
+  stranger: Omit<ManifestStranger, 'told_at'>,
+  { id: line, name: line_name, site }: Pick<ManifestLine, 'id' | 'name' | 'site'>,
+): NewEvent {
+  const { account_id, device_id, tbs_sha256, public_key_sha256, admitted } = stranger;
+  const certificate = { device_id, tbs_sha256, public_key_sha256, admitted: admitted === 1 };
+  return { type: 'factory.stranger', account_id, data: { line, line_name, site, ...certificate } };
+}
+
+type Line = Pick<ManifestLine, 'account_id' | 'id' | 'name' | 'site'>;
+
+/** A manifest that has been taken in: the log entries that are new, and what they tell. */
+export function manifestImported(
+  { account_id, id: line, name: line_name, site }: Line,
+  taken: { first: number; last: number; made: number; withdrawn: number; revoked: number; beyond: number },
+): NewEvent {
+  return { type: 'manifest.imported', account_id, data: { line, line_name, site, ...taken } };
+}
+
+/** A manifest that contradicts what its line has said before: its log was rolled back or written anew. */
+export function manifestRefused(
+  { account_id, id: line, name: line_name, site }: Line,
+  refused: { first: number; last: number; rule: string },
+): NewEvent {
+  return { type: 'manifest.refused', account_id, data: { line, line_name, site, ...refused } };
+}
+
 /** What has changed about whom an account trusts. `fleet_root_ca` is null where it concerns a key, or a whole signed set. */
 export function fleetRootChanged(
   account_id: string,
   ca: { id: string; name: string; state: string } | null,
-  change: 'added' | 'certificates_added' | 'state' | 'successor' | 'key_distrusted' | 'key_trusted' | 'owner_signed',
+  change:
+    | 'added'
+    | 'certificates_added'
+    | 'state'
+    | 'successor'
+    | 'admit_chain'
+    | 'admit_manifest'
+    | 'key_distrusted'
+    | 'key_trusted'
+    | 'owner_signed',
   public_key_sha256: string | null = null,
 ): NewEvent {
   const data = {

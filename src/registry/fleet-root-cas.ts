@@ -7,8 +7,19 @@ import type { Db, Tx } from './database.ts';
 import { fleetRootChanged } from './event-notes.ts';
 import { heldKeys } from './keys.ts';
 import { provisioningCaOf } from './provisioning-cas.ts';
-import type { DistrustedKey, FleetRootCa, FleetRootCertificate, Narrowing, ProvisioningCa } from './tables.ts';
+import type {
+  DistrustedKey,
+  FleetRootAdmit,
+  FleetRootCa,
+  FleetRootCertificate,
+  Narrowing,
+  ProvisioningCa,
+} from './tables.ts';
+import type { ManifestLine } from './manifest-tables.ts';
 import { recordNarrowing } from './trust-sets.ts';
+
+/** A Fleet Root CA before it is there: it begins by admitting by the chain. */
+type NewFleetRootCa = Omit<FleetRootCa, 'created_at' | 'admit'>;
 
 /** A certificate of a Fleet Root CA or of an intermediate under it, before it is said where it belongs. */
 export type NewFleetRootCertificate = Omit<FleetRootCertificate, 'account_id' | 'fleet_root_ca_id' | 'added_at'>;
@@ -21,7 +32,7 @@ export type NewFleetRootCertificate = Omit<FleetRootCertificate, 'account_id' | 
  */
 export async function addFleetRootCa(
   tx: Tx,
-  { ca, certificates }: { ca: Omit<FleetRootCa, 'created_at'>; certificates: readonly NewFleetRootCertificate[] },
+  { ca, certificates }: { ca: NewFleetRootCa; certificates: readonly NewFleetRootCertificate[] },
 ): Promise<FleetRootCa> {
   const { account_id } = ca;
   const account = await requireAccount(tx.db, account_id);
@@ -57,7 +68,7 @@ function itself({ account_id, id, name }: FleetRootCa) {
 }
 
 /** A name and a public key make a Fleet Root CA: renewed with the same key or cross-signed, it is still the same. */
-function isSame(one: Omit<FleetRootCa, 'created_at'>, other: Omit<FleetRootCa, 'created_at'>): boolean {
+function isSame(one: NewFleetRootCa, other: NewFleetRootCa): boolean {
   return one.public_key_sha256 === other.public_key_sha256 && Buffer.compare(one.subject, other.subject) === 0;
 }
 
@@ -153,12 +164,28 @@ export async function setSuccessor(
   return changeFleetRootCa(tx, 'fleet_root_ca.set_successor', account_id, old_id, { successor_id: new_id });
 }
 
+/**
+ * Sets whether certificates under a Fleet Root CA get in by their chain, or only where a manifest holds them. Throws
+ * `not_found`; `conflict` for a generated one, whose certificates the server makes and no factory accounts for.
+ */
+export async function setFleetRootAdmit(
+  tx: Tx,
+  { account_id, fleet_root_ca_id, admit }: { account_id: string; fleet_root_ca_id: string; admit: FleetRootAdmit },
+): Promise<FleetRootCa> {
+  const { kind, name } = await requireFleetRootCa(tx.db, account_id, fleet_root_ca_id);
+  if (kind === 'generated' && admit === 'manifest') {
+    const message = `The Fleet Root CA ${JSON.stringify(name)} was generated here: no manifest holds what it makes.`;
+    throw new Problem('conflict', message, 'Only a registered one, under which a factory works, admits by manifest.');
+  }
+  return changeFleetRootCa(tx, 'fleet_root_ca.set_admit', account_id, fleet_root_ca_id, { admit });
+}
+
 async function changeFleetRootCa(
   tx: Tx,
   action: string,
   account_id: string,
   id: string,
-  set: Partial<Pick<FleetRootCa, 'state' | 'successor_id'>>,
+  set: Partial<Pick<FleetRootCa, 'state' | 'successor_id' | 'admit'>>,
 ): Promise<FleetRootCa> {
   const before = await requireFleetRootCa(tx.db, account_id, id);
   const changed = await tx.db
@@ -171,10 +198,15 @@ async function changeFleetRootCa(
   const changes = difference(fleetRootCaMembers(before), fleetRootCaMembers(changed));
   if (changes) {
     tx.audit({ action, ...itself(changed), ...changes });
-    tx.event(fleetRootChanged(account_id, changed, set.state === undefined ? 'successor' : 'state'));
+    tx.event(fleetRootChanged(account_id, changed, changeOf(set)));
   }
   tx.changed({ kind: 'trust', account_id });
   return changed;
+}
+
+function changeOf({ state, admit }: Partial<Pick<FleetRootCa, 'state' | 'admit'>>) {
+  if (admit !== undefined) return `admit_${admit}` as const;
+  return state === undefined ? 'successor' : 'state';
 }
 
 /**
@@ -269,12 +301,17 @@ function noFleetRootCa(id: string): Problem {
   return new Problem('not_found', `This account has no Fleet Root CA ${id}.`, '`fleet-root list ACCOUNT` shows them.');
 }
 
+/** A factory line of an account, as far as it decides what its manifests say. */
+export type TrustedLine = Pick<ManifestLine, 'id' | 'public_key_sha256' | 'name'>;
+
 /** Everything that decides whose certificates count in an account. */
 export interface Trust {
   fleet_root_cas: FleetRootCa[];
   certificates: FleetRootCertificate[];
   distrusted_keys: DistrustedKey[];
   provisioning_ca: ProvisioningCa | undefined;
+  /** Those of which manifests have been imported. */
+  lines: TrustedLine[];
 }
 
 /** Reads what an account trusts. */
@@ -290,5 +327,11 @@ export async function trustOf(db: Db, account_id: string): Promise<Trust> {
       .orderBy('public_key_sha256')
       .execute(),
     provisioning_ca: await provisioningCaOf(db, account_id),
+    lines: await db
+      .selectFrom('manifest_lines')
+      .select(['id', 'public_key_sha256', 'name'])
+      .where('account_id', '=', account_id)
+      .orderBy('id')
+      .execute(),
   };
 }

@@ -11,6 +11,8 @@ import * as fleet from './migrations/0007-fleet.ts';
 import * as tokens from './migrations/0008-tokens.ts';
 import * as idempotency from './migrations/0009-idempotency.ts';
 import * as operatorTls from './migrations/0010-operator-tls.ts';
+import * as manifests from './migrations/0011-manifests.ts';
+import * as admit from './migrations/0012-admit.ts';
 
 /** All there are; one is only ever added at the end. */
 export const migrations: readonly Migration[] = [
@@ -24,4 +26,6 @@ export const migrations: readonly Migration[] = [
   tokens,
   idempotency,
   operatorTls,
+  manifests,
+  admit,
 ];

@@ -1,11 +1,12 @@
 // The registry's tables as types: one interface a table, instants in milliseconds since 1970, flags as 0 or 1.
 
-import type { Selectable } from 'kysely';
+import type { Generated, Selectable } from 'kysely';
 import type { ApiTables } from './api-tables.ts';
 import type { AuditTables } from './audit-tables.ts';
 import type { EventTables } from './event-tables.ts';
 import type { FleetTables } from './fleet-tables.ts';
 import type { IdentityTables } from './identity-tables.ts';
+import type { ManifestTables } from './manifest-tables.ts';
 import type { OperatorTables } from './operator-tables.ts';
 import type { TokenTables } from './token-tables.ts';
 
@@ -14,6 +15,8 @@ export type AdmissionPolicy = 'automatic' | 'approval' | 'allow-list';
 export type RekeyPolicy = 'accept' | 'approve';
 export type FleetRootCaKind = 'generated' | 'registered';
 export type FleetRootCaState = 'active' | 'closed' | 'disabled';
+/** `manifest`: of all certificates that lead to a Fleet Root CA, those alone get in that a manifest holds. */
+export type FleetRootAdmit = 'chain' | 'manifest';
 export type NarrowingKind = 'close' | 'disable' | 'distrust';
 export type DeviceState = 'pending' | 'active' | 'suspended' | 'revoked';
 export type ProvisioningMethod = 'shared' | 'device';
@@ -154,6 +157,7 @@ export interface FleetRootCasTable {
   /** `fleet-root successor`: devices of this one may come back under that one. */
   successor_id: string | null;
   created_at: number;
+  admit: Generated<FleetRootAdmit>;
 }
 
 /** Certificates of a Fleet Root CA (`anchor`: renewed or cross-signed, there may be several) and intermediates under it. */
@@ -334,7 +338,15 @@ export interface MigrationsTable {
 }
 
 export interface Tables
-  extends AuditTables, OperatorTables, EventTables, FleetTables, TokenTables, IdentityTables, ApiTables {
+  extends
+    AuditTables,
+    OperatorTables,
+    EventTables,
+    FleetTables,
+    TokenTables,
+    IdentityTables,
+    ApiTables,
+    ManifestTables {
   migrations: MigrationsTable;
   server: ServerTable;
   accounts: AccountsTable;

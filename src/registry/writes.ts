@@ -45,6 +45,7 @@ import {
   addFleetRootCa,
   addFleetRootCertificates,
   setFleetRootState,
+  setFleetRootAdmit,
   setSuccessor,
   distrustKey,
   trustKey,
@@ -70,6 +71,7 @@ import { recordProvisioningCa } from './provisioning-cas.ts';
 import { recordProvisioningKey, disableProvisioningKey } from './provisioning-keys.ts';
 import { grantRole, withdrawRole } from './operator-roles.ts';
 import { recordArrival } from './identities.ts';
+import { recordSightings } from './manifest-sightings.ts';
 import { tallyRefusals, tellRefusals } from './refusal-tallies.ts';
 import { recordRefusals } from './refusals.ts';
 import { storeReport } from './reports.ts';
@@ -85,6 +87,8 @@ import {
 import { rememberServerValue } from './server-values.ts';
 import { beginSession, endSession, endSessionsOf, recordFailedSignIn, touchSession } from './sessions.ts';
 import { recordToken, recordTokenUse, revokeToken, revokeTokensOfOperator } from './tokens.ts';
+import { importManifest } from './manifests.ts';
+import { sweepLine } from './manifest-sweeps.ts';
 import { recordNarrowing, recordTrustSet } from './trust-sets.ts';
 import { setUpstream, setUpstreams, removeUpstream } from './upstreams.ts';
 import { disableGoneWebhook, insertWebhook, removeWebhook, rotateWebhookSecret, updateWebhook } from './webhooks.ts';
@@ -134,9 +138,11 @@ export const writes = {
   addFleetRootCa,
   addFleetRootCertificates,
   setFleetRootState,
+  setFleetRootAdmit,
   setSuccessor,
   distrustKey,
   trustKey,
+  recordSightings,
   recordGatewayCa,
   switchGatewayCa,
   recordGatewayCertificate,
@@ -209,6 +215,8 @@ export const writes = {
   redeliver,
   releaseDeliveries,
   settleDelivery,
+  importManifest,
+  sweepLine,
   setUpstream,
   setUpstreams,
   removeUpstream,

@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Log } from '../log.ts';
 import type { Metrics, Samples } from '../metrics.ts';
+import { reconcile } from '../provisioning/reconciliation.ts';
 import { accountById, listAccounts } from '../registry/accounts.ts';
 import { fleetRootCasOf, fleetRootCertificatesOf } from '../registry/fleet-root-cas.ts';
 import { gatewayCasOf, gatewayCertificateOf } from '../registry/gateway-cas.ts';
@@ -55,6 +56,7 @@ export class Inventory implements AsyncDisposable {
     readonly devices: Samples;
     readonly certificates: Samples;
     readonly keys: Samples;
+    readonly findings: Samples;
   } | null = null;
   #counting: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -67,6 +69,7 @@ export class Inventory implements AsyncDisposable {
     metrics.devices.from(() => this.#counted?.devices ?? []);
     metrics.certificates.from(() => this.#counted?.certificates ?? []);
     metrics.provisioningKeys.from(() => this.#counted?.keys ?? []);
+    metrics.factoryFindings.from(() => this.#counted?.findings ?? []);
     metrics.inventoryTime.from(() => (this.#counted ? [[{}, this.#counted.at / 1_000]] : []));
     this.#stopListening = registry.changes.listen((change) => {
       if (change.kind === 'account') this.#follow(change.account_id).catch(() => {});
@@ -128,6 +131,7 @@ export class Inventory implements AsyncDisposable {
       addWithin(certificates, { account: label(account_id), kind: 'device' }, all, before);
     }
     const keys = new Tally();
+    const findings = new Tally();
     for (const { id } of accounts) {
       if (this.#ended) return;
       await nextTurn();
@@ -142,8 +146,15 @@ export class Inventory implements AsyncDisposable {
           addWithin(certificates, { account: label(id), kind: 'provisioning_key' }, 1, before);
         }
       }
+      for (const [kind, count] of await this.#findings(id)) findings.add({ account: label(id), kind }, count);
     }
-    this.#counted = { at: now, devices: devices.samples, certificates: certificates.samples, keys: keys.samples };
+    this.#counted = {
+      at: now,
+      devices: devices.samples,
+      certificates: certificates.samples,
+      keys: keys.samples,
+      findings: findings.samples,
+    };
   }
 
   /** All pages of a walk; between two of them everything else has its turn. */
@@ -184,6 +195,17 @@ export class Inventory implements AsyncDisposable {
           not_after,
         ]),
     ];
+  }
+
+  /** What factory lines have accounted for held against what has come; nothing for an account without such a line. */
+  async #findings(account_id: string): Promise<[kind: string, count: number][]> {
+    const { lines, missing, coming, shared, beyond, strangers, unaccounted } = await reconcile(
+      this.#registry.read,
+      account_id,
+    );
+    if (lines.length === 0) return [];
+    const found = { never_seen: missing, coming, shared, beyond, stranger: strangers, unaccounted };
+    return Object.entries(found).map(([kind, { count }]) => [kind, count]);
   }
 
   async #provisioningKeys(account_id: string, now: number): Promise<{ state: string; notAfter: number }[]> {

@@ -107,9 +107,53 @@ const reads: Record<string, Call> = {
   listAuditEntries: { args: (account_id) => [{ account_id, object: 'mine-device' }, { limit: 10 }] },
   listProvisioningKeys: ofAccount,
   listRefusals: ofAccount,
+  madeCertificate: { args: (account_id, its) => [account_id, its.manifest_certificates[0]!.tbs_sha256] },
+  countManifestCertificates: { args: (account_id, its) => [account_id, { standing: 'shared', ...orderOf(its) }] },
+  countManifestStrangers: { args: (account_id, its) => [renamed(account_id, its.manifest_lines[0]!), 'certain'] },
+  countOrder: {
+    args: (account_id, its) => [{ ...renamed(account_id, its.manifest_orders[0]!), change: noChange }],
+  },
+  lineByKey: { args: (account_id, its) => [account_id, its.manifest_lines[0]!.public_key_sha256] },
+  manifestCertificatesOf: {
+    args: (account_id, its) => [
+      account_id,
+      {
+        standing: 'missing',
+        ...orderOf(its),
+        limit: 10,
+        after: { order_name: '', line_id: its.manifest_lines[0]!.id, number: 0 },
+      },
+    ],
+  },
+  manifestLinesOf: ofAccount,
+  manifestMandatesOf: { args: (account_id, its) => [account_id, its.manifest_lines[0]!.id] },
+  manifestOrdersOf: { args: (account_id, its) => [account_id, orderOf(its)] },
+  manifestStrangersOf: {
+    args: (account_id, its) => [
+      renamed(account_id, its.manifest_lines[0]!),
+      { kind: 'certain', limit: 10, after: { first_seen: 0, tbs_sha256: its.manifest_strangers[0]!.tbs_sha256 } },
+    ],
+  },
+  noteSeen: {
+    args: (account_id, its) => [{ account_id, tbs_sha256: its.manifest_certificates[0]!.tbs_sha256, seen_at: now }],
+  },
+  noteStrangers: { args: (account_id, its) => [renamed(account_id, its.manifest_lines[0]!), now] },
+  recordMade: {
+    args: (account_id, its) => [{ ...entryOf(account_id, its), entry: manifestEntry(its, 'make', 'new-tbs') }],
+  },
+  recordWithdrawn: {
+    args: (account_id, its) => [
+      {
+        ...entryOf(account_id, mine),
+        entry: { ...manifestEntry(its, 'withdraw', mine.manifest_certificates[0]!.tbs_sha256), number: 2 },
+      },
+    ],
+  },
+  unsweptLinesOf: ofAccount,
   membersOf: ofAccount,
   narrowingsOf: { args: (account_id) => [account_id, 10] },
   presentCertificateOf: ofDevice,
+  presentMadeCertificate: ofDevice,
   provisioningCaOf: ofAccount,
   provisioningKeysAfter: { args: (account_id) => [account_id, '', 10] },
   provisioningKeyByTbs: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.tbs_sha256] },
@@ -125,6 +169,7 @@ const reads: Record<string, Call> = {
         device_id: its.devices[0]!.device_id,
         tbs_sha256: its.certificates[0]!.tbs_sha256,
         public_key_sha256: its.certificates[0]!.public_key_sha256,
+        asks_manifests: true,
       },
     ],
   },
@@ -220,6 +265,34 @@ const scopedWrites: Record<string, Call> = {
       },
     ],
   },
+  importManifest: {
+    args: (account_id, its) => {
+      const { fleet_root_ca_id, name, site, public_key_sha256, log_id, certificate, last_hash } =
+        its.manifest_lines[0]!;
+      const {
+        account_id: _account,
+        line_id: _line,
+        used: _used,
+        added_at: _at,
+        ...mandate
+      } = its.manifest_mandates[0]!;
+      return [
+        {
+          account_id,
+          line: { fleet_root_ca_id, name, site, public_key_sha256: 'new-line', log_id },
+          certificate: { role: 'intermediate', sha256: last_hash, public_key_sha256, certificate, not_after: 5 },
+          first: 1,
+          last: 2,
+          previous_hash: 'aa',
+          hashes: new Uint8Array(64),
+          made_at: now,
+          entries: [manifestEntry(its, 'make', 'new-tbs'), { ...manifestEntry(its, 'withdraw', 'new-tbs'), number: 2 }],
+          mandates: [{ ...mandate, id: 'new-mandate' }],
+        },
+      ];
+    },
+  },
+  sweepLine: { args: (account_id, its) => [{ account_id, line_id: its.manifest_lines[0]!.id, limit: 10 }] },
   insertWebhook: {
     args: (account_id, its) => [
       {
@@ -282,6 +355,22 @@ const scopedWrites: Record<string, Call> = {
       ];
     },
   },
+  recordSightings: {
+    args: (account_id, its) => {
+      const { told_at, ...seen } = renamed(account_id, its.manifest_strangers[0]!);
+      const withdrawn = { ...seen, tbs_sha256: its.manifest_certificates[0]!.tbs_sha256 };
+      return [
+        {
+          seen: [
+            { ...seen, kind: 'stranger', certain: true },
+            { ...seen, tbs_sha256: 'new-tbs', kind: 'stranger', certain: false },
+            { ...withdrawn, kind: 'withdrawn', certain: false },
+          ],
+          limit: 1,
+        },
+      ];
+    },
+  },
   recordToken: {
     args: (account_id, its) => {
       const { id, role, description, sha256, not_after } = its.tokens[0]!;
@@ -326,6 +415,10 @@ const scopedWrites: Record<string, Call> = {
     ],
   },
   setAccountFile: { args: (account_id, its) => [renamed(account_id, its.account_files[0]!)] },
+  setFleetRootAdmit: {
+    args: (account_id, its) => [{ account_id, fleet_root_ca_id: its.fleet_root_cas[0]!.id, admit: 'manifest' }],
+    first: (db) => db.updateTable('fleet_root_cas').set({ kind: 'registered' }).execute(),
+  },
   setFleetRootState: {
     args: (account_id, its) => [
       {
@@ -381,6 +474,24 @@ const operatorCertificate = {
   hosts: '["localhost"]',
   not_after: now,
 };
+
+const noChange = { made: 1, withdrawn: 0, seen: 0, missing: 1 };
+
+function orderOf(its: Rows) {
+  return { order: its.manifest_orders[0]!.order_name };
+}
+
+function entryOf(account_id: string, its: Rows) {
+  return { account_id, line_id: its.manifest_lines[0]!.id };
+}
+
+/** What a log entry tells of the certificate of `its`, under another digest. */
+function manifestEntry(its: Rows, action: 'make' | 'withdraw', tbs_sha256: string) {
+  const { public_key_sha256, device_id, order_name, batch, station, mandate_id, evidence } =
+    its.manifest_certificates[0]!;
+  const made = { public_key_sha256, device_id, order_name, batch, station, mandate_id, evidence };
+  return { ...made, action, tbs_sha256, number: 1, at: now, beyond: null };
+}
 
 /** What belongs to the server as a whole: who calls it has no account yet, means all of them, or means a key by its ID. */
 const serverWide: Record<string, unknown[]> = {
@@ -528,7 +639,12 @@ const isListOfKeys = ({ sql }: CompiledQuery): boolean => sql.includes('as "acco
 async function admittance(account_id: string, its: Rows, db: Db) {
   const shown = { ...its.certificates[0]!, tbs_sha256: 'new-tbs', subject_name: its.devices[0]!.device_id };
   const { sha256, tbs_sha256, serial, public_key_sha256, not_before, not_after, subject_name, der } = shown;
-  const standing = await standingOf(db, account_id, { device_id: subject_name, tbs_sha256, public_key_sha256 });
+  const standing = await standingOf(db, account_id, {
+    device_id: subject_name,
+    tbs_sha256,
+    public_key_sha256,
+    asks_manifests: true,
+  });
   return {
     account_id,
     shown: { sha256, tbs_sha256, serial, public_key_sha256, not_before, not_after, subject_name, der },
@@ -536,6 +652,7 @@ async function admittance(account_id: string, its: Rows, db: Db) {
     certificate_state: 'current',
     fleet_root_ca_id: its.fleet_root_cas[0]!.id,
     intermediates: [{ sha256: 'i', public_key_sha256: 'k', subject: 'CN=i', certificate: new Uint8Array(1) }],
+    strange_to: its.manifest_lines[0]!.id,
     basis: { standing, account: await accountById(db, account_id), root: its.fleet_root_cas[0]! },
   };
 }
@@ -549,6 +666,7 @@ const foundation = [
   'audit-notes',
   'changes',
   'column-types',
+  'commit-thread',
   'confirmation',
   'database',
   'event-notes',
@@ -556,6 +674,7 @@ const foundation = [
   'migrate',
   'scope',
   'sqlite-dialect',
+  'store',
   'tables',
   'writer',
   'writer-notes',

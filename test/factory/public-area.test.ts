@@ -74,6 +74,7 @@ test('coordinates whose leading zeros a TPM has left out are whole again', () =>
 
 for (const [what, area, sentence] of [
   ['nothing', Buffer.alloc(0), /ends before its fields do/],
+  ['a length that is not its own', Buffer.concat([eccArea(), Buffer.of(0)]), /says that it has 86 octets, and has 87/],
   ['a symmetric key', eccArea({ type: '0025' }), /type is 0x0025/],
   ['a Name by SHA-1', eccArea({ nameAlg: '0004' }), /nameAlg .* is 0x0004/],
   ['a Name by SHA-384', eccArea({ nameAlg: '000c' }), /only SHA-256/],

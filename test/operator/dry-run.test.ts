@@ -89,6 +89,7 @@ describe('a dry run', { skip: needs('openssl', 'curl', 'unzip'), timeout: 300_00
       rejectDevice: { path: { device: 'waits' } },
       updateAccount: { body: { admission: 'automatic' } },
       setFleetRootCaSuccessor: { body: { successor: 'theirs' } },
+      updateFleetRootCa: { body: { admit: 'manifest' } },
       moveDeviceRoot: { body: { fleet_root_ca: 'theirs' } },
       removeAllowedDevices: { body: { device_ids: ['vin-7'] } },
       removeUpstream: { query: 'prefix=%2Fdirector' },
@@ -152,6 +153,7 @@ describe('a dry run', { skip: needs('openssl', 'curl', 'unzip'), timeout: 300_00
     const operations = new Set(routes().filter(takesDryRun).map(operationOf));
     for (const operation of [
       ...['closeFleetRootCa', 'disableFleetRootCa', 'activateFleetRootCa', 'setFleetRootCaSuccessor', 'distrustKey'],
+      'updateFleetRootCa',
       ...['disableProvisioningKey', 'updateAccount', 'deleteAccount', 'suspendDevice', 'revokeDevice', 'deleteDevice'],
       ...['rejectDevice', 'moveDeviceRoot', 'revokeCertificate', 'removeAllowedDevices', 'removeHost', 'removeFile'],
       ...['switchGatewayCa', 'eraseStandbyGatewayCaKey', 'removeUpstream', 'setUpstreamPreset', 'acceptTrustSet'],

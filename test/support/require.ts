@@ -15,6 +15,7 @@ const probes = {
   make: { command: 'make --version', install: 'make' },
   softhsm2: { command: 'softhsm2-util --version', install: 'softhsm2' },
   'pkcs11-tool': { command: 'command -v pkcs11-tool', install: 'opensc' },
+  'libengine-pkcs11-openssl': { command: 'openssl engine pkcs11', install: 'libengine-pkcs11-openssl' },
   bash: { command: 'bash --version', install: 'bash' },
   zsh: { command: 'zsh --version', install: 'zsh' },
   fish: { command: 'fish --version', install: 'fish' },
@@ -25,7 +26,7 @@ const probes = {
     install: 'swtpm swtpm-tools gnutls-bin',
   },
   'tpm2-tools': { command: 'command -v tpm2_activatecredential', install: 'tpm2-tools' },
-  'tpm2-openssl': { command: 'openssl list -providers -provider tpm2', install: 'tpm2-openssl' },
+  'tpm2-openssl': { command: 'test -e "$(openssl version -m | cut -d \\" -f 2)/tpm2.so"', install: 'tpm2-openssl' },
 } as const;
 
 /** A program (or library) that some tests use as the other side. */

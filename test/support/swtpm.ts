@@ -16,6 +16,38 @@ export const goodAttributes = 'fixedtpm|fixedparent|sensitivedataorigin|userwith
 /** Where swtpm_setup puts the endorsement keys; the one of RSA-2048 wants a policy session. */
 export const endorsementHandles = { rsa2048: '0x81010001', rsa3072: '0x8101001c', secp384r1: '0x81010016' } as const;
 
+/**
+ * The openssl that reaches the keys in the TPM: tpm2-openssl first, or it signs nothing. What is hashed is hashed outside:
+ * each hash under way in the TPM takes one of its three places, and a handshake has more.
+ */
+export const tpmOpenssl = 'OPENSSL_CONF=openssl-tpm2.cnf openssl';
+
+/**
+ * Shell lines after which each of the tools that load something makes room again, as a resource manager would: a TPM has
+ * three places.
+ */
+export const makingRoom = ['createprimary', 'create', 'load', 'evictcontrol', 'createek', 'activatecredential']
+  .map((tool) => `tpm2_${tool}() { command tpm2_${tool} "$@" && command tpm2_flushcontext -t; }\n`)
+  .join('');
+
+const opensslConfiguration = `openssl_conf = all
+[all]
+providers = providers
+alg_section = algorithms
+[providers]
+tpm2 = tpm2_provider
+default = default_provider
+[tpm2_provider]
+activate = 1
+[default_provider]
+activate = 1
+[algorithms]
+default_properties = ?tpm2.digest!=yes
+[req]
+distinguished_name = name
+[name]
+`;
+
 export type EndorsementKey = keyof typeof endorsementHandles;
 
 /** Somebody who makes TPMs: a root, and an issuing CA below it. */
@@ -34,8 +66,8 @@ export interface Tpm extends AsyncDisposable {
   file(name: string): string;
   read(name: string): Buffer;
   write(name: string, content: Uint8Array | string): void;
-  /** Runs shell lines there; gives what they print. Throws with what they complained of. */
-  run(script: string): Promise<string>;
+  /** Runs shell lines there, with further variables; gives what they print. Throws with what they complained of. */
+  run(script: string, variables?: Readonly<Record<string, string>>): Promise<string>;
   /** The certificate of an endorsement key (DER) that lies in it. */
   endorsementCertificate(key: EndorsementKey): Buffer;
   /** Makes a key under the TPM's owner and loads it: NAME.pub, NAME.ctx, and its SubjectPublicKeyInfo NAME.der. */
@@ -43,6 +75,8 @@ export interface Tpm extends AsyncDisposable {
     name: string,
     options?: { algorithm?: 'ecc' | 'ecc384' | 'ecc:ecdsa-sha256:null' | 'rsa'; attributes?: string },
   ): Promise<void>;
+  /** Keeps the key NAME.ctx in the TPM under a handle such as 0x81000001. */
+  keep(name: string, handle: string): Promise<void>;
   /** Has the TPM read a credential (the file of tpm2-tools) with the key NAME.ctx loaded. Throws where it does not. */
   activate(credential: Buffer, name: string, endorsement: EndorsementKey | `${string}.ctx`): Promise<Buffer>;
 }
@@ -89,7 +123,9 @@ async function switchOn(directory: string): Promise<Tpm> {
   const tcti = `swtpm:host=127.0.0.1,port=${port}`;
   const env = { ...process.env, TPM2TOOLS_TCTI: tcti, TPM2OPENSSL_TCTI: tcti };
   const file = (name: string): string => join(directory, name);
-  const run = (script: string): Promise<string> => succeed('sh', ['-euc', script], { cwd: directory, env });
+  const run = (script: string, variables = {}): Promise<string> =>
+    succeed('bash', ['-euo', 'pipefail', '-c', script], { cwd: directory, env: { ...env, ...variables } });
+  writeFileSync(file('openssl-tpm2.cnf'), opensslConfiguration);
   let hasPrimary = false;
   return {
     tcti,
@@ -109,6 +145,9 @@ async function switchOn(directory: string): Promise<Tpm> {
         tpm2_flushcontext -t
         tpm2_readpublic -Q -c ${name}.ctx -f der -o ${name}.der
         tpm2_flushcontext -t`);
+    },
+    async keep(name, handle) {
+      await run(`tpm2_evictcontrol -Q -C o -c ${name}.ctx ${handle}; tpm2_flushcontext -t`);
     },
     async activate(credential, name, endorsement) {
       writeFileSync(file('credential'), credential);

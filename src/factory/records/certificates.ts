@@ -6,8 +6,11 @@ import { matchesPattern } from '../../provisioning/device-id.ts';
 import type { Intention } from '../../registry/certificates.ts';
 import { formatInstant } from '../../time.ts';
 import { mandatesOf } from './lines.ts';
+import { faultOfMandate } from './mandate-check.ts';
 import type { FactoryDb, FactoryTx, FactoryWindow, MadeCertificate, MandateRow, Station } from './tables.ts';
-import { orderByName } from './windows.ts';
+import { openWindows } from './windows.ts';
+import { faultOfClock, logHead } from './log.ts';
+import { orderByName } from './orders.ts';
 
 /** The certificate of a public key, whatever became of it. */
 export async function certificateOfKey(db: FactoryDb, public_key_sha256: string): Promise<MadeCertificate | undefined> {
@@ -18,20 +21,28 @@ export async function certificateOfKey(db: FactoryDb, public_key_sha256: string)
     .executeTakeFirst();
 }
 
-/** The certificate that a device ID has, or is about to get; undefined where it has none, or one that was withdrawn. */
+/** The certificate that a device ID has; undefined where it has none, or one that was withdrawn. */
 export async function certificateOfDevice(db: FactoryDb, device_id: string): Promise<MadeCertificate | undefined> {
+  return inState(db, device_id, 'made');
+}
+
+async function inState(
+  db: FactoryDb,
+  device_id: string,
+  state: MadeCertificate['state'],
+): Promise<MadeCertificate | undefined> {
   return db
     .selectFrom('certificates')
     .selectAll()
     .where('device_id', '=', device_id)
-    .where('state', '!=', 'withdrawn')
+    .where('state', '=', state)
     .executeTakeFirst();
 }
 
 /** What a certificate is intended for. */
 export interface Intended {
   readonly intention: Readonly<Intention>;
-  readonly window_id: string;
+  readonly order_name: string;
   readonly station: Pick<Station, 'id' | 'name'>;
   readonly evidence: Evidence;
   /** The certificate (SHA-256 of its TBSCertificate) of the same device that this one takes the place of; or null. */
@@ -39,20 +50,23 @@ export interface Intended {
 }
 
 /**
- * Records that a certificate is about to be signed, and charges its key to its window and to the mandate that covers it
- * and ends soonest. Throws Problem: `key_in_use`, `device_already_registered`, `window_closed`, `quota_exhausted`,
- * `mandate_missing`; then nothing is recorded or charged.
+ * Records that a certificate is about to be signed, and charges its key to a window of its order and to a mandate that
+ * covers it, of several to the one that ends soonest. Throws Problem: `key_in_use`, `device_already_registered`,
+ * `window_closed`, `quota_exhausted`, `mandate_missing`, `station_unknown`, and `unavailable` where the clock went back or
+ * a mandate's record was changed; then nothing is recorded or charged.
  */
 export async function intendCertificate(
   tx: FactoryTx,
-  { intention, window_id, station, evidence, replaces }: Intended,
+  { intention, order_name, station, evidence, replaces }: Intended,
 ): Promise<void> {
   const { subject_name: device_id, public_key_sha256 } = intention;
-  await refuseKnownKey(tx.db, device_id, public_key_sha256);
-  const other = await certificateOfDevice(tx.db, device_id);
-  if (other && other.tbs_sha256 !== replaces) throw alreadyMade(device_id);
-  const window = await chargeWindow(tx, window_id, station.id);
-  const mandate = await chargeMandate(tx, device_id, window.order_name);
+  const clock = faultOfClock(tx.now, (await logHead(tx.db)).latest);
+  if (clock !== null) throw new Problem('unavailable', clock.sentence, clock.hint);
+  const known = await certificateOfKey(tx.db, public_key_sha256);
+  if (known) throw keyInUse(known, device_id);
+  await refuseKnownDevice(tx.db, device_id, replaces);
+  const window = await chargeWindow(tx, order_name, station);
+  const mandate = await chargeMandate(tx, device_id, order_name);
   await tx.db
     .insertInto('certificates')
     .values({
@@ -63,8 +77,8 @@ export async function intendCertificate(
       serial: intention.serial,
       not_before: intention.not_before,
       not_after: intention.not_after,
-      order_name: window.order_name,
-      window_id,
+      order_name,
+      window_id: window.id,
       mandate_id: mandate.id,
       station_id: station.id,
       evidence: JSON.stringify(evidence),
@@ -75,52 +89,87 @@ export async function intendCertificate(
     .execute();
 }
 
-async function refuseKnownKey(db: FactoryDb, device_id: string, public_key_sha256: string): Promise<void> {
-  const known = await certificateOfKey(db, public_key_sha256);
-  if (!known) return;
+/** What to say to whoever brings a key that was certified before, or is being, where it is not for the same again. */
+export function keyInUse(known: MadeCertificate, device_id: string): Problem {
+  const another = 'Every device needs a key of its own, and a new one when it is made anew: make one in it.';
   if (known.state === 'withdrawn') {
-    throw new Problem(
-      'key_in_use',
-      `The key was certified for "${known.device_id}", and that certificate has been withdrawn.`,
-      'Make a new key in the device.',
-    );
+    const sentence = `The key was certified for "${known.device_id}", and that certificate has been withdrawn.`;
+    return new Problem('key_in_use', sentence, another);
   }
-  throw new Problem(
-    'key_in_use',
-    known.device_id === device_id
-      ? `A certificate of this key is being made for "${device_id}".`
-      : `The key is that of the device "${known.device_id}".`,
-    known.device_id === device_id ? 'Ask again.' : 'Every device needs a key of its own: make a new one in it.',
-  );
+  if (known.device_id !== device_id) {
+    return new Problem('key_in_use', `The key is that of the device "${known.device_id}".`, another);
+  }
+  return new Problem('key_in_use', `A certificate of this key is being made for "${device_id}".`, 'Ask again.');
 }
 
-function alreadyMade(device_id: string): Problem {
-  return new Problem(
+async function refuseKnownDevice(db: FactoryDb, device_id: string, replaces: string | null): Promise<void> {
+  if (await inState(db, device_id, 'intended')) {
+    throw new Problem(
+      'device_already_registered',
+      `A certificate of another key is being made for "${device_id}".`,
+      'Two devices ask by one ID, or one asks twice: see which key it has.',
+    );
+  }
+  const made = await certificateOfDevice(db, device_id);
+  if ((made?.tbs_sha256 ?? null) === replaces) return;
+  if (!made) throw new Problem('conflict', `The certificate of "${device_id}" has been withdrawn meanwhile.`);
+  throw new Problem(
     'device_already_registered',
     `The device ID "${device_id}" has a certificate, of another key.`,
     `Where the device was made anew, a supervisor says so: \`factory rework ${device_id}\`.`,
   );
 }
 
-async function chargeWindow(tx: FactoryTx, id: string, station_id: string): Promise<FactoryWindow> {
-  const window = await tx.db.selectFrom('windows').selectAll().where('id', '=', id).executeTakeFirst();
-  const open = window && window.closed_at === null && window.closes_at > tx.now;
-  if (!open || (window.station_id !== null && window.station_id !== station_id)) {
-    throw new Problem('window_closed', 'The window has been closed.');
+async function chargeWindow(
+  tx: FactoryTx,
+  order_name: string,
+  station: Pick<Station, 'id' | 'name'>,
+): Promise<FactoryWindow> {
+  const { removed_at } = await tx.db
+    .selectFrom('stations')
+    .select('removed_at')
+    .where('id', '=', station.id)
+    .executeTakeFirstOrThrow();
+  if (removed_at !== null) throw new Problem('station_unknown', `The station "${station.name}" has been removed.`);
+  const open = (await openWindows(tx.db, tx.now)).filter((window) => serves(window, order_name, station.id));
+  const window = open.find(({ used, quota }) => used < quota);
+  if (window) {
+    await tx.db
+      .updateTable('windows')
+      .set({ used: window.used + 1 })
+      .where('id', '=', window.id)
+      .execute();
+    return window;
   }
-  if (window.used >= window.quota) {
-    throw new Problem(
-      'quota_exhausted',
-      `The window for the order "${window.order_name}" was opened for ${window.quota} device(s), and so many are made.`,
-      'Open another one: `factory window open`.',
-    );
-  }
-  await tx.db
-    .updateTable('windows')
-    .set({ used: window.used + 1 })
-    .where('id', '=', id)
-    .execute();
-  return window;
+  if (open.length === 0) throw windowClosed(order_name, station);
+  const quota = open.reduce((sum, each) => sum + each.quota, 0);
+  throw new Problem(
+    'quota_exhausted',
+    `${open.length === 1 ? 'The window' : `The ${open.length} windows`} for the order "${order_name}" ${
+      open.length === 1 ? 'was' : 'were'
+    } opened for ${quota} device(s), and so many are made.`,
+    'A person opens another one: `factory window open`.',
+  );
+}
+
+/** Whether an open window is for an order and a station. */
+export function serves(
+  window: Pick<FactoryWindow, 'order_name' | 'station_id'>,
+  order_name: string,
+  station_id: string,
+): boolean {
+  return window.order_name === order_name && (window.station_id === null || window.station_id === station_id);
+}
+
+/** What to say where no window is open for a station, or none for it and an order. */
+export function windowClosed(order_name: string | null, station: Pick<Station, 'name'>): Problem {
+  return new Problem(
+    'window_closed',
+    order_name === null
+      ? `No window is open for the station "${station.name}".`
+      : `No window is open for the order "${order_name}" and the station "${station.name}".`,
+    'A person opens one: `factory window open --order ORDER --quota N --for 8h`.',
+  );
 }
 
 /** Whether a mandate covers a device of an order at this instant, whatever is left of its quota. */
@@ -141,14 +190,7 @@ async function chargeMandate(tx: FactoryTx, device_id: string, order_name: strin
       '`factory mandate list` shows them; whoever has the Fleet Root signs another with `factory root sign-line`.',
     );
   }
-  const mandate = covering.find(({ used, quota }) => used < quota);
-  if (!mandate) {
-    throw new Problem(
-      'quota_exhausted',
-      `The mandates that cover the device "${device_id}" are used up.`,
-      'Whoever has the Fleet Root signs another with `factory root sign-line`.',
-    );
-  }
+  const mandate = await firstGood(tx.db, covering);
   await tx.db
     .updateTable('mandates')
     .set({ used: mandate.used + 1 })
@@ -157,13 +199,34 @@ async function chargeMandate(tx: FactoryTx, device_id: string, order_name: strin
   return mandate;
 }
 
+/** The first that has quota left and is as it was signed. Throws Problem. */
+async function firstGood(db: FactoryDb, covering: readonly MandateRow[]): Promise<MandateRow> {
+  let changed: string | null = null;
+  for (const mandate of covering) {
+    const fault = await faultOfMandate(db, mandate);
+    if (fault === null && mandate.used < mandate.quota) return mandate;
+    changed ??= fault;
+  }
+  if (changed !== null) {
+    throw new Problem('unavailable', changed, 'Put factory.db back from a backup, or have another mandate signed.');
+  }
+  throw new Problem(
+    'quota_exhausted',
+    'The mandates that cover this device are used up.',
+    'Whoever has the Fleet Root signs another with `factory root sign-line`.',
+  );
+}
+
 /** How much of its quotas a certificate has left. */
 export interface Charged {
   readonly window: Pick<FactoryWindow, 'used' | 'quota'>;
   readonly mandate: Pick<MandateRow, 'used' | 'quota'>;
 }
 
-/** Records the certificate that was signed; the one that it takes the place of is withdrawn. */
+/**
+ * Records the certificate that was signed; the one that it takes the place of is withdrawn. Throws Problem('conflict')
+ * where somebody has withdrawn that meanwhile.
+ */
 export async function completeCertificate(
   tx: FactoryTx,
   {
@@ -173,7 +236,7 @@ export async function completeCertificate(
     replaces,
   }: { tbs_sha256: string; der: Uint8Array; station: string; replaces: string | null },
 ): Promise<Charged> {
-  if (replaces !== null) await withdraw(tx, await requireCertificate(tx.db, replaces));
+  if (replaces !== null) await takeTheirPlace(tx, replaces);
   const row = await tx.db
     .updateTable('certificates')
     .set({ state: 'made', der })
@@ -226,7 +289,7 @@ export async function settleInterrupted(tx: FactoryTx, _: object): Promise<numbe
 /** Withdraws the certificate of a device, so that another key of it may be certified. Throws Problem('not_found'). */
 export async function reworkDevice(tx: FactoryTx, { device_id }: { device_id: string }): Promise<MadeCertificate> {
   const row = await certificateOfDevice(tx.db, device_id);
-  if (row?.state !== 'made') throw new Problem('not_found', `The device ID "${device_id}" has no certificate here.`);
+  if (!row) throw new Problem('not_found', `The device ID "${device_id}" has no certificate here.`);
   return withdraw(tx, row);
 }
 
@@ -242,8 +305,14 @@ async function withdraw(tx: FactoryTx, row: MadeCertificate): Promise<MadeCertif
   return { ...row, ...withdrawn };
 }
 
-async function requireCertificate(db: FactoryDb, tbs_sha256: string): Promise<MadeCertificate> {
-  return db.selectFrom('certificates').selectAll().where('tbs_sha256', '=', tbs_sha256).executeTakeFirstOrThrow();
+async function takeTheirPlace(tx: FactoryTx, tbs_sha256: string): Promise<void> {
+  const replaced = await tx.db
+    .selectFrom('certificates')
+    .selectAll()
+    .where('tbs_sha256', '=', tbs_sha256)
+    .executeTakeFirstOrThrow();
+  if (replaced.state === 'made') return void (await withdraw(tx, replaced));
+  throw new Problem('conflict', `The certificate of "${replaced.device_id}" has been withdrawn meanwhile.`);
 }
 
 async function noteCertificate(

@@ -24,15 +24,47 @@ export async function beginLog(tx: FactoryTx, _: object): Promise<string> {
   return id;
 }
 
+/** The last entry, with the latest time that the log has seen (ms since 1970). */
+export interface LogHead extends Head {
+  readonly latest: number;
+}
+
 /** The last entry; before the first one what the chain begins with, under the number 0. */
-export async function logHead(db: FactoryDb): Promise<Head> {
+export async function logHead(db: FactoryDb): Promise<LogHead> {
   const last = await db
     .selectFrom('log')
-    .select(['number', 'hash'])
+    .select(['number', 'hash', 'latest'])
     .orderBy('number', 'desc')
     .limit(1)
     .executeTakeFirst();
-  return last ?? { number: 0, hash: hashBeforeFirst((await logId(db)) ?? '') };
+  return last ?? { number: 0, hash: hashBeforeFirst((await logId(db)) ?? ''), latest: 0 };
+}
+
+/** How far a clock may go back, in milliseconds, before nothing is certified by it: time servers move clocks by less. */
+const clockTolerance = 10 * 60_000;
+
+/**
+ * What is wrong with a clock that went back behind the log, or null: certificates of a wrong time cannot be told from
+ * right ones afterwards, and mandates and windows that have ended would be open again.
+ */
+export function faultOfClock(now: number, latest: number): { sentence: string; hint: string } | null {
+  if (now >= latest - clockTolerance) return null;
+  return {
+    sentence: `The clock says ${formatInstant(now)}, and the log has an entry of ${formatInstant(latest)}: it went back.`,
+    hint: 'Set the clock of this machine. Where the log was written by a clock ahead of time: `factory clock accept`.',
+  };
+}
+
+/** The action after which the log's time begins anew. */
+export const acceptAction = 'clock.accept';
+
+/** Takes the clock as it is, though the log has seen a later time. Gives that time. */
+export async function acceptClock(tx: FactoryTx, _: object): Promise<number> {
+  const { latest } = await logHead(tx.db);
+  const id = (await logId(tx.db)) ?? '';
+  const after = { latest: formatInstant(latest) };
+  tx.audit({ action: acceptAction, account_id: null, object: { kind: 'log', id, name: null }, after });
+  return latest;
 }
 
 /** Entries in the order of their numbers, from `first` on. */
@@ -43,15 +75,44 @@ export async function logEntries(
   return db.selectFrom('log').selectAll().where('number', '>=', first).orderBy('number').limit(limit).execute();
 }
 
+/** The latest entries first, of one action or of all. */
+export async function latestEntries(
+  db: FactoryDb,
+  { action, limit }: { action: string | null; limit: number },
+): Promise<LogEntry[]> {
+  return db
+    .selectFrom('log')
+    .selectAll()
+    .$if(action !== null, (query) => query.where('action', '=', action!))
+    .orderBy('number', 'desc')
+    .limit(limit)
+    .execute();
+}
+
+/** Entries about one of these objects, the latest first. */
+export async function entriesAbout(
+  db: FactoryDb,
+  { objects, limit }: { objects: readonly string[]; limit: number },
+): Promise<LogEntry[]> {
+  return db
+    .selectFrom('log')
+    .selectAll()
+    .where('object_id', 'in', objects)
+    .orderBy('number', 'desc')
+    .limit(limit)
+    .execute();
+}
+
 /** Adds what a write noted, in its transaction. */
 export async function appendToLog(tx: FactoryTx, notes: readonly AuditNote[]): Promise<void> {
   if (notes.length === 0) return;
-  let { number, hash } = await logHead(tx.db);
+  let { number, hash, latest } = await logHead(tx.db);
   for (const { action, object, before = null, after = null, result = 'done' } of notes) {
-    const { kind, name } = tx.by;
-    const by = { kind, name };
+    const { kind, name, address } = tx.by;
+    const by = { kind, name, address };
     const body = JSON.stringify({ at: formatInstant(tx.now), action, by, object, before, after, result });
     number += 1;
+    latest = action === acceptAction ? tx.now : Math.max(latest, tx.now);
     const previous_hash = hash;
     hash = hashOfEntry(previous_hash, number, body);
     await tx.db
@@ -65,7 +126,19 @@ export async function appendToLog(tx: FactoryTx, notes: readonly AuditNote[]): P
         body,
         previous_hash,
         hash,
+        latest,
       })
       .execute();
   }
+}
+
+/** Notes that the log is about to be exported after an entry: what stands before this note is complete up to it. */
+export async function noteExport(tx: FactoryTx, { since }: { since: number }): Promise<void> {
+  const log = (await logId(tx.db)) ?? '';
+  tx.audit({
+    action: 'manifest.export',
+    account_id: null,
+    object: { kind: 'log', id: log, name: null },
+    after: { since },
+  });
 }

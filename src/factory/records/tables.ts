@@ -39,6 +39,8 @@ export interface LogTable {
   body: string;
   previous_hash: string;
   hash: string;
+  /** The latest time of it and all before it, from where somebody last accepted a clock that had gone back. */
+  latest: number;
 }
 
 /** The line of this directory: one row, from `line request` on. */
@@ -65,6 +67,40 @@ export interface MandatesTable {
   /** The one order that it is for, or null. */
   order_name: string | null;
   received_at: number;
+}
+
+/** The Fleet Root of this directory, on the machine that keeps it offline: one row, from `root create` on. */
+export interface FleetRootsTable {
+  id: string;
+  /** The organisation, which stands in every subject. */
+  name: string;
+  key_id: string;
+  /** DER. */
+  certificate: Uint8Array;
+  created_at: number;
+}
+
+/** The lines whose CAs the Fleet Root has signed. */
+export interface RootLinesTable {
+  public_key_sha256: string;
+  name: string;
+  site: string | null;
+  /** DER. */
+  certificate: Uint8Array;
+  created_at: number;
+}
+
+/** The mandates that the Fleet Root has signed. */
+export interface RootMandatesTable {
+  id: string;
+  /** The key of the line that it is for. */
+  line: string;
+  jws: string;
+  quota: number;
+  not_after: number;
+  device_id_pattern: string;
+  order_name: string | null;
+  created_at: number;
 }
 
 /** What is made for somebody: an order of so many devices. */
@@ -106,10 +142,16 @@ export interface StationsTable {
   /** Of its certificate; null for one with a password. */
   tbs_sha256: string | null;
   public_key_sha256: string | null;
+  /** SubjectPublicKeyInfo (DER, base64), by which a batch of its own is checked; null for one with a password. */
+  public_key: string | null;
   /** SHA-256 of its password, which is random and long enough for that; null for one with a certificate. */
   password_sha256: string | null;
   /** CIDR blocks as a JSON array; an empty one allows every network. */
   networks: string;
+  /** The address of ours that it must come to, or null for any. */
+  address: string | null;
+  /** When its certificate ends; null for one with a password. */
+  not_after: number | null;
   created_at: number;
   removed_at: number | null;
 }
@@ -150,6 +192,9 @@ export interface FactoryTables {
   log: LogTable;
   lines: LinesTable;
   mandates: MandatesTable;
+  fleet_roots: FleetRootsTable;
+  root_lines: RootLinesTable;
+  root_mandates: RootMandatesTable;
   orders: OrdersTable;
   order_devices: OrderDevicesTable;
   windows: WindowsTable;
@@ -166,6 +211,9 @@ export type FactoryKey = Selectable<KeysTable>;
 export type LogEntry = Selectable<LogTable>;
 export type Line = Selectable<LinesTable>;
 export type MandateRow = Selectable<MandatesTable>;
+export type FleetRoot = Selectable<FleetRootsTable>;
+export type RootLine = Selectable<RootLinesTable>;
+export type RootMandate = Selectable<RootMandatesTable>;
 export type Order = Selectable<OrdersTable>;
 export type FactoryWindow = Selectable<WindowsTable>;
 export type Station = Selectable<StationsTable>;

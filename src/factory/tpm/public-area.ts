@@ -18,7 +18,7 @@ const attributes = {
   fixedParent: 1 << 4,
   sensitiveDataOrigin: 1 << 5,
   restricted: 1 << 16,
-  sign: 1 << 18,
+  signs: 1 << 18,
 } as const;
 
 /** The public area of a key, read and not believed. */
@@ -49,12 +49,10 @@ const rsaBits = { least: 2_048, most: 4_096 };
  */
 export function readPublicArea(bytes: Buffer): PublicArea {
   if (bytes.length > areaLimit) throw new PublicAreaError(`The public area is longer than ${areaLimit} octets.`);
-  // A TPMT_PUBLIC begins with its type, 1 or 35: no area is as short as that.
-  const sized = bytes.length >= 2 && bytes.readUInt16BE(0) === bytes.length - 2;
-  const area = sized ? bytes.subarray(2) : bytes;
+  const area = withoutLength(bytes);
   const fields = fieldsOf(area);
   const type = fields.number(2);
-  if (type !== algorithms.rsa && type !== algorithms.ecc) {
+  if (!isKeyType(type)) {
     throw new PublicAreaError(`The public area is of no RSA or ECC key: its type is ${hex(type)}.`);
   }
   const nameAlg = fields.number(2);
@@ -72,6 +70,19 @@ export function readPublicArea(bytes: Buffer): PublicArea {
   return { name, objectAttributes, publicKey: keyOf(spki) };
 }
 
+/** The TPMT_PUBLIC: it begins with its type, which is less than any area is long, where a TPM2B_PUBLIC has its length. */
+function withoutLength(bytes: Buffer): Buffer {
+  const first = bytes.length < 2 ? 0 : bytes.readUInt16BE(0);
+  if (isKeyType(first)) return bytes;
+  const area = bytes.subarray(2);
+  if (first === area.length) return area;
+  throw new PublicAreaError(`The public area says that it has ${first} octets, and has ${area.length}.`);
+}
+
+function isKeyType(type: number): boolean {
+  return type === algorithms.rsa || type === algorithms.ecc;
+}
+
 /**
  * Why a key is none that was made inside a TPM, never leaves it, and can sign TLS handshakes: one sentence; null where it
  * is one. An imported key differs from one that was made there in these attributes alone (Part 1 §23.3, §27.5).
@@ -85,7 +96,7 @@ export function faultOfDeviceKey({ objectAttributes }: PublicArea): string | nul
     return 'The key has no sensitiveDataOrigin: its private half was not made by the TPM but given to it.';
   }
   if (has(attributes.restricted)) return 'The key is restricted: it cannot sign TLS handshakes.';
-  return has(attributes.sign) ? null : 'The key has no sign attribute: it cannot sign TLS handshakes.';
+  return has(attributes.signs) ? null : 'The key has no sign attribute: it cannot sign TLS handshakes.';
 }
 
 /** The fields of a structure, one after the other; each throws PublicAreaError where the octets end before it does. */

@@ -12,6 +12,7 @@ const primary = (column: ColumnDefinitionBuilder) => column.notNull().primaryKey
 export async function up(db: Db, types: ColumnTypes): Promise<void> {
   await keysAndLog(db, types);
   await line(db, types);
+  await fleetRoot(db, types);
   await ordersAndStations(db, types);
   await certificates(db, types);
 }
@@ -48,9 +49,11 @@ async function keysAndLog(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Pr
     .addColumn('body', 'text', required)
     .addColumn('previous_hash', 'text', required)
     .addColumn('hash', 'text', required)
+    .addColumn('latest', instant, required)
     .modifyEnd(tableEnd)
     .execute();
   await db.schema.createIndex('log_by_object').on('log').columns(['object_id', 'number']).execute();
+  await db.schema.createIndex('log_by_action').on('log').columns(['action', 'number']).execute();
 }
 
 async function line(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Promise<void> {
@@ -80,6 +83,42 @@ async function line(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Promise<
     .execute();
 }
 
+async function fleetRoot(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Promise<void> {
+  await db.schema
+    .createTable('fleet_roots')
+    .addColumn('id', 'text', primary)
+    .addColumn('name', 'text', required)
+    .addColumn('key_id', 'text', required)
+    .addColumn('certificate', bytes, required)
+    .addColumn('created_at', instant, required)
+    .addForeignKeyConstraint('fleet_roots_key', ['key_id'], 'keys', ['id'])
+    .modifyEnd(tableEnd)
+    .execute();
+  await db.schema
+    .createTable('root_lines')
+    .addColumn('public_key_sha256', 'text', primary)
+    // It is in the subject of the line's CA, by which clients tell one CA from another.
+    .addColumn('name', 'text', (column) => column.notNull().unique())
+    .addColumn('site', 'text')
+    .addColumn('certificate', bytes, required)
+    .addColumn('created_at', instant, required)
+    .modifyEnd(tableEnd)
+    .execute();
+  await db.schema
+    .createTable('root_mandates')
+    .addColumn('id', 'text', primary)
+    .addColumn('line', 'text', required)
+    .addColumn('jws', 'text', required)
+    .addColumn('quota', 'integer', required)
+    .addColumn('not_after', instant, required)
+    .addColumn('device_id_pattern', 'text', required)
+    .addColumn('order_name', 'text')
+    .addColumn('created_at', instant, required)
+    .addForeignKeyConstraint('root_mandates_line', ['line'], 'root_lines', ['public_key_sha256'])
+    .modifyEnd(tableEnd)
+    .execute();
+}
+
 async function ordersAndStations(db: Db, { instant, bytes, tableEnd }: ColumnTypes): Promise<void> {
   await db.schema
     .createTable('orders')
@@ -104,8 +143,11 @@ async function ordersAndStations(db: Db, { instant, bytes, tableEnd }: ColumnTyp
     .addColumn('name', 'text', (column) => column.notNull().unique())
     .addColumn('tbs_sha256', 'text', (column) => column.unique())
     .addColumn('public_key_sha256', 'text')
+    .addColumn('public_key', 'text')
     .addColumn('password_sha256', 'text')
     .addColumn('networks', 'text', required)
+    .addColumn('address', 'text')
+    .addColumn('not_after', instant)
     .addColumn('created_at', instant, required)
     .addColumn('removed_at', instant)
     .modifyEnd(tableEnd)
@@ -167,6 +209,14 @@ async function certificates(db: Db, { bytes, instant, tableEnd }: ColumnTypes): 
     .column('device_id')
     .where(sql.ref('state'), '=', sql.lit('made'))
     .execute();
+  await db.schema.createIndex('certificates_by_device').on('certificates').columns(['device_id', 'state']).execute();
   await db.schema.createIndex('certificates_by_state').on('certificates').columns(['state', 'created_at']).execute();
-  await db.schema.createIndex('certificates_by_order').on('certificates').columns(['order_name', 'state']).execute();
+  // A mandate's certificates are counted again at each start.
+  await db.schema.createIndex('certificates_by_mandate').on('certificates').column('mandate_id').execute();
+  await db.schema
+    .createIndex('certificates_by_order')
+    .on('certificates')
+    .columns(['order_name', 'state', 'created_at'])
+    .execute();
+  await db.schema.createIndex('certificates_by_window').on('certificates').column('window_id').execute();
 }
