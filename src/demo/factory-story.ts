@@ -72,7 +72,7 @@ async function bringOnline(narrator: Narrator, server: Server, { place, devices,
   const gateway = await openGateway(api, account, server);
   await connectDevices(narrator, gateway, devices, tally);
   await refuseStranger(narrator, gateway, place, tally);
-  return reconcile(narrator, api, account.name);
+  return reconcile(narrator, api, account.name, place);
 }
 
 /** A typed passphrase: asked for twice where it is new. */
@@ -166,8 +166,16 @@ async function refuseStranger(
   }
 }
 
-async function reconcile(narrator: Narrator, api: Client, account: string): Promise<boolean> {
+async function reconcile(
+  narrator: Narrator,
+  api: Client,
+  account: string,
+  place: (name: string) => string,
+): Promise<boolean> {
   narrator.chapter('Made, seen, never seen, never made');
+  await fleetroot(['factory', 'export', '--data', place('line'), '-o', place('next')]);
+  await fleetroot(['manifest', 'import', account, place('next'), '--data', place('server')]);
+  narrator.done('the next manifest', 'says that nothing was made since: who came meanwhile is a stranger for certain');
   interface Found {
     readonly count: number;
   }

@@ -30,7 +30,7 @@ export interface Batch extends AsyncDisposable {
 }
 
 /** The largest request in a batch, in octets: what RSA of 16,384 bits and a page of text around it do not reach. */
-export const requestLimit = 64 * 1024;
+const requestLimit = 64 * 1024;
 const mostEntries = 1_000_000;
 /** Octets that an archive may hold, unpacked; and how many times its own size, from some size on. */
 const mostOctets = 2 * 1024 ** 3;

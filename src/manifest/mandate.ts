@@ -15,7 +15,7 @@ const text = (longest: number) => Type.String({ minLength: 1, maxLength: longest
 const sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
 /** What is signed. */
-export const MandateSchema = Type.Object(
+const MandateSchema = Type.Object(
   {
     /** A UUID: the same mandate brought twice is one. */
     id: Type.String({ pattern: '^[0-9a-f-]{36}$' }),

@@ -54,7 +54,7 @@ for (const { name, home: newHome } of backends) {
         queries = [];
         const { made: held } = await standingOf(db, account_id, { ...shown, asks_manifests });
         assert.equal(queries.filter(({ sql }) => sql.includes('manifest_')).length, asks_manifests ? 1 : 0);
-        assert.deepEqual(held, asks_manifests ? { line_id: line!.id, withdrawn_at: null } : null);
+        assert.deepEqual(held, asks_manifests ? { line_id: line!.id, withdrawn_at: null, beyond: null } : null);
         for (const query of queries) assert.deepEqual(home.scannedBy(query), []);
       }
     });

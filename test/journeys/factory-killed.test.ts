@@ -1,22 +1,34 @@
 // The power fails while a line certifies, again and again: every key counts once, and who has an answer has what is recorded.
 
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import https from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { actions } from '../../src/factory/actions.ts';
-import { parseCertificate, parseCertificates } from '../../src/x509/certificate.ts';
-import { startLine } from '../support/factory.ts';
+import { certificateToPem, parseCertificate, parseCertificates } from '../../src/x509/certificate.ts';
+import { startLine, type TestLine } from '../support/factory.ts';
+import type { Given } from '../support/factory-child.ts';
+import { addStation as addStationOf, openWindow as openWindowOf } from '../support/factory-enrolment.ts';
 import { requestFor } from '../support/factory-batch.ts';
 import { addStation, FactoryProcess, openService, openWindow } from '../support/factory-service.ts';
 
-/** Each kill costs the start of a service: fewer where nobody asked for everything. */
-const kills = process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? 200 : 20;
+/** Each kill costs the start of a program: fewer where nobody asked for everything. With those of batches they are 200. */
+const all = process.env['FLEETROOT_TEST_REQUIRE'] === 'all';
+const kills = { service: all ? 40 : 10, core: all ? 120 : 10 };
 const devicesAtOnce = 6;
 /** An enrolment takes some milliseconds, its handshake some more: kills are spread over both. */
 const longestWait = 60;
+
+/** Whoever can be asked, and be killed. */
+interface Program {
+  /** Null where nobody answered; else the certificate, PEM, or why there is none. */
+  ask(request: string): Promise<{ certificate: string } | { refused: string } | null>;
+  kill(): Promise<void>;
+}
 
 interface Reply {
   readonly status: number;
@@ -45,55 +57,43 @@ class Station {
   }
 }
 
-test(`a line killed ${kills} times in the middle of certifying`, { timeout: 20 * 60_000 }, async () => {
-  const devices = kills * devicesAtOnce;
-  await using line = await startLine({ quota: devices });
-  const station = await (async () => {
-    await using open = await openService(line);
-    const { station: dir } = await addStation(line, open.factory, 'bench-1');
-    await openWindow(open.factory, 'order-1', devices);
-    const read = (name: string) => readFile(join(dir!, name));
-    return new Station({
-      cert: await read('station.crt'),
-      key: await read('station.key'),
-      ca: await readFile(join(line.dir, 'station-ca.crt')),
-    });
-  })();
-
+/** Kills programs in the middle of certifying, and holds what they gave against what is recorded. */
+async function killAndCompare(line: TestLine, rounds: number, start: () => Promise<Program>): Promise<void> {
+  await using running = new AsyncDisposableStack();
+  const devices = rounds * devicesAtOnce;
   const requests = new Map<string, string>();
   const answered = new Map<string, string>();
   let interrupted = 0;
-  let service = await FactoryProcess.start(line.dir);
-  // Node writes its compile cache when it ends in order: so many starts are worth that.
-  await service.stop();
-  service = await FactoryProcess.start(line.dir);
-  for (let round = 0; round < kills; round += 1) {
+  let program = await start();
+  // Where something does not come true, nothing is left running.
+  running.defer(() => program.kill());
+  for (let round = 0; round < rounds; round += 1) {
     const asked = Array.from({ length: devicesAtOnce }, (_, index) => `device-${round}-${index}`);
     for (const id of asked) requests.set(id, requestFor(id));
-    const replies = asked.map((id) => station.sign(service.url, requests.get(id)!));
-    const dying = pause((round / kills) * longestWait).then(() => service.kill());
+    const replies = asked.map((id) => program.ask(requests.get(id)!));
+    const dying = pause((round / rounds) * longestWait).then(() => program.kill());
     for (const [index, reply] of (await Promise.all(replies)).entries()) {
       if (reply === null) interrupted += 1;
       else {
-        assert.equal(reply.status, 200, reply.body);
-        answered.set(asked[index] as string, reply.body);
+        assert.ok('certificate' in reply, JSON.stringify(reply));
+        answered.set(asked[index] as string, reply.certificate);
       }
     }
     await dying;
 
-    service = await FactoryProcess.start(line.dir);
-    const again = await Promise.all(asked.map((id) => station.sign(service.url, requests.get(id)!)));
+    program = await start();
+    const again = await Promise.all(asked.map((id) => program.ask(requests.get(id)!)));
     for (const [index, reply] of again.entries()) {
       const id = asked[index] as string;
-      assert.ok(reply?.status === 200, `${id} is stuck: ${reply?.body}`);
-      assert.equal(reply.body, answered.get(id) ?? reply.body, `${id} has another certificate than it was given`);
-      answered.set(id, reply.body);
+      assert.ok(reply !== null && 'certificate' in reply, `${id} is stuck: ${JSON.stringify(reply)}`);
+      assert.equal(reply.certificate, answered.get(id) ?? reply.certificate, `${id} has another than it was given`);
+      answered.set(id, reply.certificate);
     }
   }
-  const more = await station.sign(service.url, requestFor('one-more'));
-  assert.ok(more?.status === 403, String(more?.body));
-  assert.match(more.body, /quota_exhausted/);
-  await service.kill();
+  const more = await program.ask(requestFor('one-more'));
+  assert.ok(more !== null && 'refused' in more, JSON.stringify(more));
+  assert.match(more.refused, /quota_exhausted/);
+  await program.kill();
   assert.ok(interrupted > 0, 'no kill met an enrolment');
 
   await using factory = await line.open();
@@ -108,4 +108,75 @@ test(`a line killed ${kills} times in the middle of certifying`, { timeout: 20 *
   assert.deepEqual({ fault, made, withdrawn }, { fault: null, made: devices, withdrawn: 0 });
   const [mandate] = await actions.listMandates(factory, {});
   assert.deepEqual([mandate?.used, mandate?.left], [devices, 0]);
+}
+
+test(`a service killed ${kills.service} times in the middle of certifying`, { timeout: 20 * 60_000 }, async () => {
+  const devices = kills.service * devicesAtOnce;
+  await using line = await startLine({ quota: devices });
+  const station = await (async () => {
+    await using open = await openService(line);
+    const { station: dir } = await addStation(line, open.factory, 'bench-1');
+    await openWindow(open.factory, 'order-1', devices);
+    const read = (name: string) => readFile(join(dir!, name));
+    return new Station({
+      cert: await read('station.crt'),
+      key: await read('station.key'),
+      ca: await readFile(join(line.dir, 'station-ca.crt')),
+    });
+  })();
+  // Node writes its compile cache when it ends in order: so many starts are worth that.
+  await (await FactoryProcess.start(line.dir)).stop();
+  await killAndCompare(line, kills.service, async () => {
+    const service = await FactoryProcess.start(line.dir);
+    return {
+      async ask(request) {
+        const reply = await station.sign(service.url, request);
+        if (reply === null) return null;
+        return reply.status === 200 ? { certificate: reply.body } : { refused: reply.body };
+      },
+      kill: () => service.kill(),
+    };
+  });
 });
+
+test(`what certifies killed ${kills.core} times, with nothing around it`, { timeout: 20 * 60_000 }, async () => {
+  const devices = kills.core * devicesAtOnce;
+  await using line = await startLine({ quota: devices });
+  {
+    await using factory = await line.open();
+    await addStationOf(factory, 'bench-1');
+    await openWindowOf(factory, { quota: devices });
+  }
+  // As above.
+  await (await startChild(line.dir)).end();
+  await killAndCompare(line, kills.core, () => startChild(line.dir));
+});
+
+/** Starts factory-child.ts. */
+async function startChild(dir: string): Promise<Program & { end(): Promise<void> }> {
+  const child = fork(join(import.meta.dirname, '../support/factory-child.ts'), [dir, 'bench-1']);
+  const ended = once(child, 'exit');
+  const waiting = new Map<number, (given: Given | null) => void>();
+  child.on('message', (given: Given | 'open') => given !== 'open' && waiting.get(given.number)?.(given));
+  void ended.then(() => waiting.forEach((answer) => answer(null)));
+  await Promise.race([once(child, 'message'), ended.then(() => Promise.reject(new Error('it did not open')))]);
+  return {
+    async ask(request) {
+      const number = waiting.size;
+      const given = await new Promise<Given | null>((resolve) => {
+        waiting.set(number, resolve);
+        child.send({ number, request }, (error) => error && resolve(null));
+      });
+      if (given === null || 'refused' in given) return given;
+      return { certificate: certificateToPem(Buffer.from(given.certificate, 'base64')) };
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+    async end() {
+      child.disconnect();
+      await ended;
+    },
+  };
+}

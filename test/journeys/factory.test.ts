@@ -82,6 +82,10 @@ test(
       {"code":"certificate_not_in_manifest",…}
     `);
 
+    // It may stand in the next manifest: there it does not, so it was never made there.
+    await say(`
+      $ fleetroot factory export --data line -o next >/dev/null && fleetroot manifest import acme next >/dev/null 2>&1
+    `);
     // Made and seen, made and never seen, and never made.
     const sums = await eventually(async () => {
       const found = JSON.parse((await fleetroot.command('manifest', 'reconcile', 'acme', '--json')).stdout);

@@ -31,6 +31,11 @@ export async function openLine(options: Mandated & { clock?: () => number } = {}
 /** Adds a station with a password. */
 export async function addStation(factory: Factory, name: string): Promise<Station> {
   await actions.addStation(factory, { name, networks: [], address: null, proof: { kind: 'password' } });
+  return stationNamed(factory, name);
+}
+
+/** A station that is there. */
+export async function stationNamed(factory: Factory, name: string): Promise<Station> {
   return (await stationByName(factory.records.read, name))!;
 }
 

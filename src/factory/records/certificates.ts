@@ -173,7 +173,7 @@ export function windowClosed(order_name: string | null, station: Pick<Station, '
 }
 
 /** Whether a mandate covers a device of an order at this instant, whatever is left of its quota. */
-export function covers(mandate: MandateRow, device_id: string, order_name: string, now: number): boolean {
+function covers(mandate: MandateRow, device_id: string, order_name: string, now: number): boolean {
   return (
     mandate.not_after > now &&
     (mandate.order_name === null || mandate.order_name === order_name) &&

@@ -21,7 +21,7 @@ export interface Shown {
 }
 
 /** What stations trust, in the data directory. */
-export const caFileName = 'station-ca.crt';
+const caFileName = 'station-ca.crt';
 
 /**
  * Makes a key and its certificate, for the configured hosts and this machine's own names. Made anew each time: a key that
