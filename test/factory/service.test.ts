@@ -250,4 +250,9 @@ test('a device that has a certificate has another for a new key, in place of the
     const repeated = await again({ certificate: line.file('second.crt'), key }, request);
     assert.equal(repeated.body, answer.body);
   });
+  await t.test('an answer that was lost is given again to the certificate that it took the place of', async () => {
+    const answer = await again(device, line.file('second.csr'));
+    assert.equal(answer.status, 200, answer.body);
+    assert.equal(await certificateIn(line, answer.body), await readFile(line.file('second.crt'), 'utf8'));
+  });
 });

@@ -166,10 +166,16 @@ export async function requireLineNetwork({ records }: Factory, socket: Socket): 
 }
 
 /**
- * The device whose certificate, made here and current, a connection shows. Throws Problem: `station_unknown`,
- * `certificate_expired`, `certificate_invalid`.
+ * The device whose certificate, made here and current, a connection shows; also one that was withdrawn for the key that is
+ * asked for (SHA-256): the answer of before may have been lost. Throws Problem: `station_unknown`, `certificate_expired`,
+ * `certificate_invalid`.
  */
-export async function shownDevice(factory: Factory, line: Certificate, socket: Socket): Promise<ShownDevice> {
+export async function shownDevice(
+  factory: Factory,
+  line: Certificate,
+  socket: Socket,
+  askedKey: string,
+): Promise<ShownDevice> {
   const { records, clock } = factory;
   const [certificate] = readShown(socket as TLSSocket);
   if (certificate === undefined) {
@@ -179,7 +185,7 @@ export async function shownDevice(factory: Factory, line: Certificate, socket: S
   if (made?.tbs_sha256 !== certificate.tbsSha256 || made.state === 'intended') {
     throw new Problem('station_unknown', 'The certificate shown was not made by this line.');
   }
-  if (made.state === 'withdrawn') {
+  if (made.state === 'withdrawn' && !(await tookItsPlace(factory, made, askedKey))) {
     throw new Problem('station_unknown', `The certificate shown, of "${made.device_id}", has been withdrawn.`);
   }
   const trust = { anchors: [{ id: 'line', certificate: line }], intermediates: [], excluded: new Set<string>() };
@@ -187,6 +193,12 @@ export async function shownDevice(factory: Factory, line: Certificate, socket: S
   if (identity.kind === 'identified') return { certificate, made };
   const { code, rule } = identity.refusal;
   throw new Problem(code === 'certificate_expired' ? code : 'certificate_invalid', rule);
+}
+
+/** Whether a key is the one that the device has a certificate of now. */
+async function tookItsPlace({ records }: Factory, { device_id }: MadeCertificate, key: string): Promise<boolean> {
+  const next = await certificateOfKey(records.read, key);
+  return next?.state === 'made' && next.device_id === device_id;
 }
 
 /** The certificates that the peer showed, its own first. Throws Problem('certificate_invalid'). */

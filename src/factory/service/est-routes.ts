@@ -64,12 +64,12 @@ function labelOf({ params }: FastifyRequest): string | null {
 async function reenrolled(service: Service, request: FastifyRequest, reply: FastifyReply) {
   const { factory } = service;
   const { ca } = await readyLine(factory);
-  const device = await shownDevice(factory, ca.certificate, request.raw.socket);
+  const asked = requestIn(request.body);
+  const device = await shownDevice(factory, ca.certificate, request.raw.socket, asked.publicKey.sha256);
   const station =
     request.headers.authorization === undefined
       ? await stationOfDevice(service, device, request)
       : await stationOf(service, request);
-  const asked = requestIn(request.body);
   if (!sameName(asked.subject, device.certificate.subject)) {
     throw new Problem(
       'invalid_request',
