@@ -41,13 +41,13 @@ export async function startProgram(words: readonly string[]): Promise<Program> {
     said,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
-      if (child.exitCode === null) await once(child, 'exit');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     },
   };
 }
 
 function start(file: string, words: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [file, ...words], { stdio: 'pipe' });
+  return spawn(process.execPath, [...process.execArgv, file, ...words], { stdio: 'pipe' });
 }
 
 async function finish(child: ChildProcess, typed: string): Promise<string> {

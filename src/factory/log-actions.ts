@@ -90,8 +90,8 @@ export const logActions = {
   ): Promise<EntryJson[]> {
     if (object === null) return (await latestEntries(records.read, { action, limit })).map(entryJson);
     const ofDevice = (await certificatesOfDevice(records.read, object)).map(({ tbs_sha256 }) => tbs_sha256);
-    const entries = await entriesAbout(records.read, { objects: [object, ...ofDevice], limit });
-    return entries.map(entryJson).filter((entry) => action === null || entry.action === action);
+    const entries = await entriesAbout(records.read, { objects: [object, ...ofDevice], action, action: null, limit });
+    return entries.map(entryJson);
   },
 
   verifyLog,

@@ -42,7 +42,7 @@ test(`a batch killed ${kills} times, and repeated each time`, { timeout: 20 * 60
     const words = ['factory', 'sign-batch', lot, '-o', out, '--data', line.dir];
     const child = spawn(process.execPath, [main, ...words], { stdio: 'ignore' });
     const ended = once(child, 'exit');
-    while (child.exitCode === null && countOf(line.dir) === before) await pause(2);
+    while (child.exitCode === null && child.signalCode === null && countOf(line.dir) === before) await pause(2);
     await pause((round / kills) * longestWait);
     child.kill('SIGKILL');
     await ended;
@@ -75,12 +75,12 @@ test(`a batch killed ${kills} times, and repeated each time`, { timeout: 20 * 60
 
 /** Certificates that are made or about to be, as the disk has them. */
 function countOf(dir: string): number {
-  using database = new DatabaseSync(join(dir, 'factory.db'), { readOnly: true });
+  using database = new DatabaseSync(join(dir, 'factory.db'), { readOnly: true, timeout: 10_000 });
   return (database.prepare('SELECT count(*) AS count FROM certificates').get() as { count: number }).count;
 }
 
 function madeIn(dir: string): Map<string, Uint8Array> {
-  using database = new DatabaseSync(join(dir, 'factory.db'), { readOnly: true });
+  using database = new DatabaseSync(join(dir, 'factory.db'), { readOnly: true, timeout: 10_000 });
   const rows = database.prepare("SELECT tbs_sha256, der FROM certificates WHERE state = 'made'").all();
   return new Map((rows as { tbs_sha256: string; der: Uint8Array }[]).map(({ tbs_sha256, der }) => [tbs_sha256, der]));
 }

@@ -25,7 +25,8 @@ export class FactoryProcess implements AsyncDisposable {
 
   private constructor(child: ChildProcess) {
     this.child = child;
-    this.#exited = once(child, 'exit');
+    // Not at its exit: what it has said may still be on its way.
+    this.#exited = once(child, 'close');
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (part: Buffer) => {
         this.said += part.toString('utf8');
@@ -50,10 +51,10 @@ export class FactoryProcess implements AsyncDisposable {
     const words = ['factory', 'serve', '--data', dir, ...port, ...options];
     const started = new FactoryProcess(spawn(launcher, words, { stdio: 'pipe', env: { ...process.env, ...env } }));
     while (!started.said.includes('Ready.')) {
-      if (started.child.exitCode !== null) {
-        throw new Error(`factory serve ended with ${started.child.exitCode}:\n${started.said}`);
+      if (await Promise.race([once(started.child, 'said').then(() => false), started.#exited.then(() => true)])) {
+        const { exitCode, signalCode } = started.child;
+        throw new Error(`factory serve ended with ${exitCode ?? signalCode}:\n${started.said}`);
       }
-      await Promise.race([once(started.child, 'said'), started.#exited]);
     }
     return started;
   }

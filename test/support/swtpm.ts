@@ -190,7 +190,9 @@ async function listen(directory: string): Promise<{ child: ChildProcess; port: n
     );
     // The process ID is written when both ports are its own.
     const running = await eventually(() =>
-      child.exitCode !== null ? 'ended' : existsSync(pidFile) && readFileSync(pidFile, 'utf8').length > 0 && 'running',
+      child.exitCode !== null || child.signalCode !== null
+        ? 'ended'
+        : existsSync(pidFile) && readFileSync(pidFile, 'utf8').length > 0 && 'running',
     );
     if (running === 'running') return { child, port };
   }

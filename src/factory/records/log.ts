@@ -92,12 +92,13 @@ export async function latestEntries(
 /** Entries about one of these objects, the latest first. */
 export async function entriesAbout(
   db: FactoryDb,
-  { objects, limit }: { objects: readonly string[]; limit: number },
+  { objects, action, limit }: { objects: readonly string[]; action: string | null; limit: number },
 ): Promise<LogEntry[]> {
   return db
     .selectFrom('log')
     .selectAll()
     .where('object_id', 'in', objects)
+    .$if(action !== null, (query) => query.where('action', '=', action))
     .orderBy('number', 'desc')
     .limit(limit)
     .execute();

@@ -20,8 +20,8 @@ export async function addTpmRoots(
       .onConflict((conflict) => conflict.column('sha256').doNothing())
       .executeTakeFirstOrThrow();
     if (added === 0n) continue;
-    const object = { kind: 'tpm_root', id: sha256, name: subject };
-    tx.audit({ action: 'tpm_root.add', account_id: null, object });
+    const object = { kind: 'tpm-root', id: sha256, name: subject };
+    tx.audit({ action: 'tpm-root.add', account_id: null, object });
   }
 }
 
@@ -33,13 +33,13 @@ export async function removeTpmRoot(tx: FactoryTx, { sha256 }: { sha256: string 
     .returning('sha256')
     .executeTakeFirst();
   if (!removed) throw noTpmRoot(sha256);
-  tx.audit({ action: 'tpm_root.remove', account_id: null, object: { kind: 'tpm_root', id: sha256, name: null } });
+  tx.audit({ action: 'tpm-root.remove', account_id: null, object: { kind: 'tpm-root', id: sha256, name: null } });
 }
 
 function noTpmRoot(sha256: string): Problem {
   return new Problem(
     'not_found',
     `There is no root of a TPM maker with the SHA-256 ${sha256}.`,
-    '`fleetroot factory tpm-root list` shows them.',
+    '`factory tpm-root list` shows them.',
   );
 }

@@ -61,7 +61,7 @@ export function challenge(
   if (untrusted !== null || certificate === undefined) {
     throw refused(
       untrusted ?? 'There is no endorsement certificate.',
-      'Send the certificate of the EK with its intermediates; `fleetroot factory tpm-root list` names the roots.',
+      'Send the certificate of the EK with its intermediates; `factory tpm-root list` names the roots.',
     );
   }
   const subject: Subject = {

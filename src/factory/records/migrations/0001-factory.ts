@@ -52,7 +52,8 @@ async function keysAndLog(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Pr
     .addColumn('latest', instant, required)
     .modifyEnd(tableEnd)
     .execute();
-  await db.schema.createIndex('log_by_object').on('log').columns(['object_id', 'number']).execute();
+  // Without statistics SQLite would look for an action and an object by the action's index, and read the whole log.
+  await db.schema.createIndex('log_by_object').on('log').columns(['object_id', 'action', 'number']).execute();
   await db.schema.createIndex('log_by_action').on('log').columns(['action', 'number']).execute();
 }
 
