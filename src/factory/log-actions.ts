@@ -90,7 +90,7 @@ export const logActions = {
   ): Promise<EntryJson[]> {
     if (object === null) return (await latestEntries(records.read, { action, limit })).map(entryJson);
     const ofDevice = (await certificatesOfDevice(records.read, object)).map(({ tbs_sha256 }) => tbs_sha256);
-    const entries = await entriesAbout(records.read, { objects: [object, ...ofDevice], action, action: null, limit });
+    const entries = await entriesAbout(records.read, { objects: [object, ...ofDevice], action, limit });
     return entries.map(entryJson);
   },
 
@@ -121,7 +121,7 @@ export const logActions = {
     if (rows.length === 0) throw new Problem('not_found', `No certificate was made here for "${id}".`);
     const { ca } = await readyLine(factory);
     const objects = rows.map(({ tbs_sha256 }) => tbs_sha256);
-    const entries = (await entriesAbout(records.read, { objects, limit: 2 * rows.length })).map(entryJson);
+    const entries = (await entriesAbout(records.read, { objects, action: null, limit: 2 * rows.length })).map(entryJson);
     const by = (tbs_sha256: string, action: string) =>
       entries.find((entry) => entry.object.id === tbs_sha256 && entry.action === action)?.by ?? null;
     return (await certificatesShown(factory, rows)).map((shown, index) => ({
