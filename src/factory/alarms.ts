@@ -48,7 +48,7 @@ export async function alarms(factory: Factory): Promise<Alarm[]> {
     ...(clockFault === null ? [] : [alarm('clock_went_back', 'stops', clockFault.sentence)]),
     ...(await alarmsOfKey(factory)),
     ...(ends === null ? [] : alarmsOfCa(ends, now)),
-    ...(await faultsOfMandates(records.read)).map((fault) => alarm(`mandate_changed/${fault}`, 'stops', fault)),
+    ...(await faultsOfMandates(records.read)).map(({ id, fault }) => alarm(`mandate_changed/${id}`, 'stops', fault)),
     ...(ends === null ? [] : alarmsOfMandates(await mandatesOf(records.read), now)),
     ...(await openWindows(records.read, now)).flatMap((window) => alarmsOfWindow(window, now)),
   ];

@@ -5,14 +5,14 @@ import type { Evidence } from '../manifest/manifest.ts';
 import { Problem } from '../problem.ts';
 import { type Actor, actAs, presentActor, theServer } from '../registry/acting.ts';
 import { deviceIdOf } from '../provisioning/device-identity.ts';
-import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import type { Certificate } from '../x509/certificate.ts';
 import { type CertificationRequest, faultOfRequestSignature } from '../x509/certification-request.ts';
 import { weaknessOf } from '../x509/key-weakness.ts';
 import { type Factory, ownerNamed, type ReadyLine, readyLine } from './factory.ts';
 import {
-  certificateOfDevice,
   certificateOfKey,
   type Charged,
+  type Intended,
   keyInUse,
   serves,
   windowClosed,
@@ -20,7 +20,6 @@ import {
 import { holderOf } from './records/keys.ts';
 import { isListed, orderByName } from './records/orders.ts';
 import type { FactoryWindow, MadeCertificate, Order, Station } from './records/tables.ts';
-import { tpmRootsOf } from './records/tpm-roots.ts';
 import { openWindows } from './records/windows.ts';
 
 /** Who asks for what. */
@@ -31,8 +30,15 @@ export interface Asked {
   /** The order that it is for; null where the one open window says it. */
   readonly order: string | null;
   readonly evidence: Evidence;
-  /** The certificate that the device itself has shown (RFC 7030 §4.2.2); null where a station asks for it. */
-  readonly shown: Certificate | null;
+  /** What the device itself has shown (RFC 7030 §4.2.2); null where a station asks for it. */
+  readonly shown: ShownByDevice | null;
+}
+
+/** The certificate that a device has shown. */
+export interface ShownByDevice {
+  readonly certificate: Certificate;
+  /** No station has sent credentials of its own beside it. */
+  readonly alone: boolean;
 }
 
 /** What is answered. */
@@ -118,17 +124,19 @@ async function make(factory: Factory, asked: Asked, deviceId: string): Promise<E
   const { publicKey } = asked.request;
   const line = await readyLine(factory);
   const known = await certificateOfKey(records.read, publicKey.sha256);
-  if (known?.state === 'made' && known.device_id === deviceId) return same(known, line);
+  const isSame = known?.state === 'made' && known.device_id === deviceId;
+  const shown = asked.shown && (await certificateShown(factory, asked, deviceId, isSame));
+  if (isSame) return same(known, line);
+  if (shown) refuseLesserEvidence(shown, asked.evidence);
   await settle(factory, underWayAt(factory));
   if (known && known.state !== 'intended') throw keyInUse(known, deviceId);
   const holder =
-    publicKey.sha256 === line.root.publicKey.sha256
-      ? 'the Fleet Root'
-      : ((await holderOf(records.read, publicKey.sha256)) ?? (await tpmRootHolding(factory, publicKey.sha256)));
+    publicKey.sha256 === line.root.publicKey.sha256 ? 'the Fleet Root' : await holderOf(records.read, publicKey.sha256);
   if (holder !== null) throw new Problem('key_not_accepted', `The key is that of ${holder}, and no device's.`);
-  const { order_name } = await windowFor(factory, asked, clock());
+  const order = shown?.order_name ?? asked.order;
+  const { order_name } = await windowFor(factory, { station: asked.station, order }, clock());
   await checkOrder(factory, (await orderByName(records.read, order_name))!, deviceId, asked.evidence);
-  const replaces = await replacedBy(factory, asked, deviceId);
+  const replaces = shown && { tbs_sha256: shown.tbs_sha256, alone: asked.shown.alone };
   let charged: Charged | null = null;
   const prepared = factory.maker.prepare({
     profile: 'line_device',
@@ -143,19 +151,6 @@ async function make(factory: Factory, asked: Asked, deviceId: string): Promise<E
     recordingOf(factory, prepared, { ...asked, order_name, replaces }, (left) => (charged = left)),
   );
   return { outcome: 'issued', deviceId, order: order_name, certificate, line, charged };
-}
-
-/** Roots of TPM makers by the keys in them, for each list of roots that was read. */
-const keysOfTpmRoots = new Map<string, string>();
-
-/** Which root of a TPM maker has this key, as a sentence's end; null for none. */
-async function tpmRootHolding({ records }: Factory, public_key_sha256: string): Promise<string | null> {
-  for (const { sha256, certificate } of await tpmRootsOf(records.read)) {
-    const key = keysOfTpmRoots.get(sha256) ?? parseCertificate(certificate).publicKey.sha256;
-    keysOfTpmRoots.set(sha256, key);
-    if (key === public_key_sha256) return 'a TPM maker';
-  }
-  return null;
 }
 
 function same(known: MadeCertificate, line: ReadyLine): Enrolled {
@@ -199,17 +194,47 @@ async function checkOrder({ records }: Factory, order: Order, deviceId: string, 
   }
 }
 
-/** A device that shows the certificate that it has may have another of a new key (RFC 7030 §4.2.2). */
-async function replacedBy({ records }: Factory, { shown }: Asked, deviceId: string): Promise<string | null> {
-  if (shown === null) return null;
-  const present = await certificateOfDevice(records.read, deviceId);
-  return present?.tbs_sha256 === shown.tbsSha256 ? shown.tbsSha256 : null;
+/**
+ * The record of the certificate that a device shows: the one that exactly this ID has, which may get another of a new key
+ * (RFC 7030 §4.2.2), or where the key asked for has one already, one that this took the place of. Throws Problem.
+ */
+async function certificateShown(
+  { records }: Factory,
+  { shown, order }: Asked,
+  deviceId: string,
+  isSame: boolean,
+): Promise<MadeCertificate> {
+  const { certificate } = shown!;
+  const row = await certificateOfKey(records.read, certificate.publicKey.sha256);
+  if (row?.tbs_sha256 !== certificate.tbsSha256 || row.device_id !== deviceId) {
+    throw new Problem('device_id_not_allowed', `The certificate shown is not that of the device "${deviceId}".`);
+  }
+  if (row.state !== 'made' && !isSame) {
+    const sentence = `The certificate shown, of "${deviceId}", has been withdrawn.`;
+    throw new Problem('device_already_registered', sentence, 'Show the certificate that the device has now.');
+  }
+  if (order === null || order === row.order_name) return row;
+  throw new Problem(
+    'invalid_request',
+    `The certificate shown was made for the order "${row.order_name}", and not for "${order}".`,
+    'A device asks again under the order that it was made for.',
+  );
+}
+
+/** What a TPM has proved is not lost to a key that nothing is known of. */
+function refuseLesserEvidence({ device_id, evidence }: MadeCertificate, offered: Evidence): void {
+  if ((JSON.parse(evidence) as Evidence).kind !== 'tpm' || offered.kind === 'tpm') return;
+  throw new Problem(
+    'tpm_proof_required',
+    `A TPM has proved the key of "${device_id}", and a new one is proved by POST /tpm/challenge and POST /tpm/enroll.`,
+    `A supervisor says that it may: \`factory rework ${device_id}\`; then its station makes the two calls.`,
+  );
 }
 
 function recordingOf(
   factory: Factory,
   { intention }: Prepared,
-  { station, evidence, order_name, replaces }: Asked & { order_name: string; replaces: string | null },
+  { station, evidence, order_name, replaces }: Asked & Pick<Intended, 'order_name' | 'replaces'>,
   charged: (left: Charged) => void,
 ): Recording {
   const { records } = factory;
@@ -218,7 +243,8 @@ function recordingOf(
     intend: () =>
       records.write('intendCertificate', { intention, order_name, station: { id, name }, evidence, replaces }),
     complete: async ({ tbs_sha256, der }) => {
-      charged(await records.write('completeCertificate', { tbs_sha256, der, station: name, replaces }));
+      const replaced = replaces?.tbs_sha256 ?? null;
+      charged(await records.write('completeCertificate', { tbs_sha256, der, station: name, replaces: replaced }));
     },
     abandon: async ({ tbs_sha256 }) => {
       const { unsettled } = underWayAt(factory);

@@ -9,7 +9,6 @@ import {
   mostEntries,
 } from '../manifest/manifest.ts';
 import { Problem } from '../problem.ts';
-import { digestOfBody } from '../registry/audit-chain.ts';
 import { formatInstant } from '../time.ts';
 import { type Factory, readyLine } from './factory.ts';
 import { fact } from './records/facts.ts';
@@ -106,12 +105,12 @@ function mandateOf({ body }: LogEntry): string {
   return (JSON.parse(body) as { after: { mandate: string } }).after.mandate;
 }
 
-/** As many entries as have room, at least one: those of certificates whole, of the others their digests. */
+/** As many entries as have room, at least one, each of them whole. */
 function fitting(rows: readonly LogEntry[], room: number): ManifestPayload['entries'] {
   const entries: ManifestPayload['entries'] = [];
   let left = room;
   for (const row of rows) {
-    const entry = isOfCertificate(row) ? { body: row.body } : { body_sha256: digestOfBody(row.body) };
+    const entry = { body: row.body };
     left -= Buffer.byteLength(JSON.stringify(entry)) + 1;
     if (left < 0 && entries.length > 0) break;
     entries.push(entry);

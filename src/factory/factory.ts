@@ -102,7 +102,7 @@ export async function openFactory(
   const keys = new OwnKeys(new Map(custodians.map((custodian) => [custodian.name, custodian])));
   const abandoned = await actAs(theFactory, () => records.write('settleInterrupted', {}));
   if (abandoned > 0) log.info({ certificates: abandoned }, 'took back what a killed program had not signed');
-  for (const fault of await faultsOfMandates(records.read)) log.error(fault);
+  for (const { fault } of await faultsOfMandates(records.read)) log.error(fault);
   const maker = new CertificateMaker({ keys, recording: elsewhere, clock });
   const all = opened.move();
   return {

@@ -14,6 +14,9 @@ import { requireName } from './name.ts';
 /** id-at-organizationalUnitName: where a line's request says its site. */
 export const siteAttribute = '2.5.4.11';
 
+/** id-at-description: what tells a line's request from a device's, which two files on one stick may be taken for. */
+export const lineMark = { type: '2.5.4.13', value: 'Fleetroot factory line' } as const;
+
 /** A request that may be signed. */
 export interface LineRequest {
   readonly request: CertificationRequest;
@@ -37,6 +40,13 @@ export function readLineRequest(file: Uint8Array): LineRequest {
   if (weakness !== null) throw new Problem('key_not_accepted', weakness);
   const fault = faultOfRequestSignature(request);
   if (fault !== null) throw new Problem('invalid_request', fault);
+  if (!subject.attributes.some(({ type, value }) => type === lineMark.type && value === lineMark.value)) {
+    throw new Problem(
+      'invalid_request',
+      'This is no request of a line: signed, its key could make devices.',
+      'On the line: `factory line request` makes the request.',
+    );
+  }
   const site = subject.attributes.find(({ type }) => type === siteAttribute)?.value ?? null;
   return {
     request,

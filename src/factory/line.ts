@@ -11,7 +11,7 @@ import { findPaths } from '../x509/path.ts';
 import { encodePem } from '../x509/pem.ts';
 import type { Factory } from './factory.ts';
 import { readBundle } from './line-bundle.ts';
-import { siteAttribute } from './line-request.ts';
+import { lineMark, siteAttribute } from './line-request.ts';
 import { requireName } from './name.ts';
 import { keyFor } from './records/keys.ts';
 import { mandatesOf, theLine } from './records/lines.ts';
@@ -182,6 +182,7 @@ export const lineActions = {
     }
     const subject = [{ type: commonName, value: name }];
     if (made.line.site !== null) subject.unshift({ type: siteAttribute, value: made.line.site });
+    subject.unshift(lineMark);
     const der = await signCertificationRequest(factory.keys, made.key, subject);
     return { request: encodePem('CERTIFICATE REQUEST', der), line: shownLine(made), new_key: !known };
   },

@@ -121,7 +121,9 @@ export const logActions = {
     if (rows.length === 0) throw new Problem('not_found', `No certificate was made here for "${id}".`);
     const { ca } = await readyLine(factory);
     const objects = rows.map(({ tbs_sha256 }) => tbs_sha256);
-    const entries = (await entriesAbout(records.read, { objects, action: null, limit: 2 * rows.length })).map(entryJson);
+    const entries = (await entriesAbout(records.read, { objects, action: null, limit: 2 * rows.length })).map(
+      entryJson,
+    );
     const by = (tbs_sha256: string, action: string) =>
       entries.find((entry) => entry.object.id === tbs_sha256 && entry.action === action)?.by ?? null;
     return (await certificatesShown(factory, rows)).map((shown, index) => ({

@@ -5,6 +5,7 @@ import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { signStatement } from '../issuing/statement.ts';
 import { verifyStatement } from '../manifest/jws.ts';
+import { acceptAction } from '../manifest/line-clock.ts';
 import type { CertificateNote } from '../manifest/manifest.ts';
 import { Problem } from '../problem.ts';
 import { ChainCheck } from '../registry/audit-chain.ts';
@@ -12,8 +13,9 @@ import { formatInstant } from '../time.ts';
 import { CertificateError, parseCertificate } from '../x509/certificate.ts';
 import { type Factory, readyLine } from './factory.ts';
 import { certificatesOf } from './records/certificate-queries.ts';
-import { acceptAction, logEntries, logHead, logId } from './records/log.ts';
-import { miscountsOf, unloggedCertificate } from './records/log-check.ts';
+import { logEntries, logHead, logId } from './records/log.ts';
+import { miscountsOfWindows, unloggedCertificate } from './records/log-check.ts';
+import { faultsOfMandates } from './records/mandate-check.ts';
 import type { FactoryDb, LogEntry, MadeCertificate } from './records/tables.ts';
 
 /** `typ` of a signed head. */
@@ -170,14 +172,10 @@ async function faultOfRecords(db: FactoryDb): Promise<string | null> {
     const { device_id, tbs_sha256, state } = unlogged;
     return `The record says that the certificate ${tbs_sha256} of "${device_id}" is ${state}, and the log does not.`;
   }
-  for (const [table, what] of [
-    ['windows', 'window'],
-    ['mandates', 'mandate'],
-  ] as const) {
-    const [wrong] = await miscountsOf(db, table);
-    if (wrong === undefined) continue;
+  const [wrong] = await miscountsOfWindows(db);
+  if (wrong !== undefined) {
     const { id, used, charged } = wrong;
-    return `The record of the ${what} ${id} was changed: ${used} of it are used there, and ${charged} certificates are charged to it.`;
+    return `The record of the window ${id} was changed: ${used} of it are used there, and ${charged} certificates are charged to it.`;
   }
-  return null;
+  return (await faultsOfMandates(db))[0]?.fault ?? null;
 }

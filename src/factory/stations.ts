@@ -10,9 +10,7 @@ import { CertificationRequestError, faultOfRequestSignature, readRequestFile } f
 import { weaknessOf } from '../x509/key-weakness.ts';
 import { parsePublicKey, type PublicKey } from '../x509/key.ts';
 import { type Factory, ownerNamed } from './factory.ts';
-import { certificateOfKey } from './records/certificates.ts';
-import { holderOf } from './records/keys.ts';
-import { stationsOf } from './records/stations.ts';
+import { requireFreeKey, stationsOf } from './records/stations.ts';
 import type { Station } from './records/tables.ts';
 import { organizationOf, stationCa } from './station-ca.ts';
 
@@ -85,7 +83,7 @@ async function addStation(
   }
   const publicKey =
     proof.kind === 'key' ? parsePublicKey(Buffer.from(proof.public_key, 'base64')) : keyOf(proof.request);
-  await requireFreeKey(factory, publicKey);
+  await requireFreeKey(factory.records.read, publicKey.sha256);
   const account = ownerNamed(await organizationOf(factory));
   const { maker } = factory;
   const request = { profile: 'station', account, ca, publicKey: publicKey.canonicalSpki, name } as const;
@@ -131,13 +129,6 @@ function keyOf(request: string): PublicKey {
     if (!(error instanceof CertificationRequestError)) throw error;
     throw new Problem('invalid_request', error.message, 'Give a PKCS#10 request: `openssl req -new` makes one.');
   }
-}
-
-async function requireFreeKey({ records }: Factory, { sha256 }: PublicKey): Promise<void> {
-  const holder = await holderOf(records.read, sha256);
-  const device = await certificateOfKey(records.read, sha256);
-  const whose = holder ?? (device && `the device "${device.device_id}"`);
-  if (whose) throw new Problem('key_in_use', `The key is that of ${whose}.`, 'A station needs a key of its own.');
 }
 
 function checkNetwork(network: string): string {

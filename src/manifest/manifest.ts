@@ -4,10 +4,11 @@ import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 
 import { Problem } from '../problem.ts';
-import { digestOfBody, hashOfDigest } from '../registry/audit-chain.ts';
+import { hashOfEntry } from '../registry/audit-chain.ts';
 import { parseInstant } from '../time.ts';
 import type { PublicKey } from '../x509/key.ts';
 import { verifyStatement } from './jws.ts';
+import { acceptAction, clockTolerance } from './line-clock.ts';
 
 /** `typ` of a manifest. */
 export const manifestType = 'fleetroot-manifest-v1';
@@ -22,7 +23,7 @@ const sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const nullable = <T extends ReturnType<typeof text>>(schema: T) => Type.Union([schema, Type.Null()]);
 const number = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 
-/** What is signed. Entries that are of no certificate stand with their digest alone: whom they concern is the line's affair. */
+/** What is signed. Every entry stands whole: of one that stood by its digest nobody could say that it makes no certificate. */
 export const ManifestSchema = Type.Object(
   {
     /** The log's ID, a UUID: a log that was begun anew is another one. */
@@ -39,13 +40,10 @@ export const ManifestSchema = Type.Object(
     /** The hash of the entry before the first (registry/audit-chain.ts), and that of the last. */
     previous_hash: sha256,
     head_hash: sha256,
-    entries: Type.Array(
-      Type.Union([
-        Type.Object({ body: text(64 * 1024) }, { additionalProperties: false }),
-        Type.Object({ body_sha256: sha256 }, { additionalProperties: false }),
-      ]),
-      { minItems: 1, maxItems: mostEntries },
-    ),
+    entries: Type.Array(Type.Object({ body: text(64 * 1024) }, { additionalProperties: false }), {
+      minItems: 1,
+      maxItems: mostEntries,
+    }),
     /** All mandates that the line has, as they were signed. */
     mandates: Type.Array(text(16 * 1024), { maxItems: 1_000 }),
   },
@@ -95,7 +93,10 @@ export const CertificateNoteSchema = Type.Object(
 
 export type CertificateNote = Static<typeof CertificateNoteSchema>;
 
-const EntrySchema = Type.Object({
+/** What every entry says. */
+const EntrySchema = Type.Object({ at: text(40), action: text(200) });
+
+const CertificateEntrySchema = Type.Object({
   at: text(40),
   action: Type.Union(certificateActions.map((action) => Type.Literal(action))),
   after: CertificateNoteSchema,
@@ -106,6 +107,8 @@ export interface CertificateEntry extends CertificateNote {
   readonly number: number;
   readonly action: (typeof certificateActions)[number];
   readonly at: number;
+  /** The latest time that the manifest tells of up to this entry: it was not made before that, whatever it says. */
+  readonly latest: number;
 }
 
 /** A manifest, read and verified; times are ms since 1970. */
@@ -137,25 +140,50 @@ export async function readManifest(jws: string, line: PublicKey): Promise<Manife
   const certificates: CertificateEntry[] = [];
   const hashes: string[] = [];
   let hash = rest.previous_hash;
-  for (const [index, entry] of entries.entries()) {
-    const at = rest.first + index;
-    hash = hashOfDigest(hash, at, 'body' in entry ? digestOfBody(entry.body) : entry.body_sha256);
+  let latest = 0;
+  // Since a person last took the clock as it was.
+  let latestOfClock = 0;
+  let last = 0;
+  for (const [index, { body }] of entries.entries()) {
+    const number = rest.first + index;
+    hash = hashOfEntry(hash, number, body);
     hashes.push(hash);
-    if ('body' in entry) certificates.push(readEntry(entry.body, at));
+    const { at, action, certificate } = readEntry(body, number);
+    // A line certifies nothing by a clock that went back; of what else its people do it notes the time, whatever that is.
+    if (action === 'certificate.make' && at < latestOfClock - clockTolerance) {
+      throw malformed(`has an entry ${number} that makes a certificate before the time of an entry before it.`);
+    }
+    latest = Math.max(latest, at);
+    latestOfClock = action === acceptAction ? at : Math.max(latestOfClock, at);
+    last = at;
+    if (certificate) certificates.push({ ...certificate, number, at, latest });
   }
   if (hash !== rest.head_hash) throw malformed('has an entry that does not follow the one before it.');
+  if (madeAt < last - clockTolerance) throw malformed('says that it was made before its last entry.');
   return { ...rest, madeAt, certificates, hashes };
 }
 
-function readEntry(body: string, number: number): CertificateEntry {
+interface ReadEntry {
+  readonly at: number;
+  readonly action: string;
+  /** Null where it is of none. */
+  readonly certificate: (CertificateNote & Pick<CertificateEntry, 'action'>) | null;
+}
+
+function readEntry(body: string, number: number): ReadEntry {
   let entry: unknown;
   try {
     entry = JSON.parse(body);
   } catch {
     throw malformed(`has an entry ${number} that is no JSON.`);
   }
-  if (!Value.Check(EntrySchema, entry)) throw malformed(`has an entry ${number} that says nothing of a certificate.`);
+  if (!Value.Check(EntrySchema, entry)) throw malformed(`has an entry ${number} that does not say what an entry says.`);
   const at = parseInstant(entry.at);
   if (at === null) throw malformed(`has an entry ${number} of a time that is none.`);
-  return { ...entry.after, number, action: entry.action, at };
+  const { action } = entry;
+  if (!(certificateActions as readonly string[]).includes(action)) return { at, action, certificate: null };
+  if (!Value.Check(CertificateEntrySchema, entry)) {
+    throw malformed(`has an entry ${number} that says nothing of a certificate.`);
+  }
+  return { at, action, certificate: { ...entry.after, action: entry.action } };
 }

@@ -193,14 +193,12 @@ async function judgeDevice(
   const named = deviceIdOf(leaf);
   if ('refusal' in named) return refused(named.refusal);
   const { deviceId } = named;
-  const standing = await standingOf(db, trust.account.id, {
-    device_id: deviceId,
-    tbs_sha256: leaf.tbsSha256,
-    public_key_sha256: leaf.publicKey.sha256,
-    asks_manifests: asksManifests(trust),
-  });
+  const shown = { device_id: deviceId, tbs_sha256: leaf.tbsSha256, public_key_sha256: leaf.publicKey.sha256 };
   // Of one leaf all paths begin with the same issuer.
-  const word = wordOf(trust, [...byRoot.values()][0] as Path, standing.made);
+  const path = [...byRoot.values()][0] as Path;
+  const asked = { ...shown, issuer_key: path.publicKeys[1]!, asks_manifests: asksManifests(trust) };
+  const standing = await standingOf(db, trust.account.id, asked);
+  const word = wordOf(trust, path, standing.made, shown);
   const judgement = judgeStanding(trust, deviceId, leaf, byRoot, standing, word);
   return { ...judgement, sighting: sightingOf(word) };
 }

@@ -9,6 +9,9 @@ const longestPattern = 512;
 /** In instructions: a counted repetition makes a large program of a short pattern, and each character runs it once. */
 const largestProgram = 2_000;
 
+/** What people do not see, or see elsewhere than it stands: control, format (bidi marks, zero-width) and separator characters. */
+export const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
+
 /**
  * Checks a device ID: 1 to 64 characters, none of them a control, format (bidi marks, zero-width) or separator
  * character, so that what people read is what is compared; and not beginning with `uuid:`, which names device UUIDs.
@@ -19,7 +22,7 @@ export function faultOfDeviceId(deviceId: string): string | null {
   if (deviceId === '') return 'The device ID is empty.';
   if ([...deviceId].length > longest) return `The device ID ${shown} has more than ${longest} characters.`;
   if (!deviceId.isWellFormed()) return `The device ID ${shown} is not well-formed Unicode.`;
-  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u.test(deviceId)) {
+  if (unseen.test(deviceId)) {
     return `The device ID ${shown} contains a control, formatting, invisible or line-separating character.`;
   }
   if (deviceId.trim() === '') return 'The device ID consists of white space.';

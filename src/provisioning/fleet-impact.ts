@@ -168,10 +168,14 @@ async function withManifests(
     return trust !== null && verdicts.ways[when] !== null && asksManifests(trust);
   });
   if (asked.length === 0) return verdicts;
-  const made = await presentMadeCertificate(db, before.account.id, device.uuid);
+  // Of one leaf all paths begin with the same issuer.
+  const issuer_key = verdicts.ways[asked[0]!]!.publicKeys[1]!;
+  const present = await presentMadeCertificate(db, before.account.id, { issuer_key, device_uuid: device.uuid });
+  if (!present) return verdicts;
+  const shown = { device_id: device.device_id, public_key_sha256: present.public_key_sha256 };
   const refusals = asked.map((when) => {
     const [trust, way] = [trusts[when] as AccountTrust, verdicts.ways[when] as Path];
-    const word = wordOf(trust, way, made);
+    const word = wordOf(trust, way, present.made, shown);
     const refusal = refusalOfWithdrawn(device.device_id, word) ?? refusalByManifest(trust, device.device_id, way, word);
     return [when, refusal && ofAll(refusal, device)] as const;
   });

@@ -11,10 +11,11 @@ import type { ManifestLine } from '../registry/manifest-tables.ts';
 import { lineByKey, manifestMandatesOf, type NewManifest, type TakenManifest } from '../registry/manifests.ts';
 import type { Account } from '../registry/tables.ts';
 import type { Certificate } from '../x509/certificate.ts';
+import { commonName } from '../x509/name.ts';
 import { findPaths, type Path } from '../x509/path.ts';
 import { type AccountTrust, loadAccountTrust } from './account-trust.ts';
 import { clockTolerance } from './device-identity.ts';
-import { faultOfDeviceId, matchesPattern } from './device-id.ts';
+import { faultOfDeviceId, matchesPattern, unseen } from './device-id.ts';
 import type { Provisioning } from './provisioning.ts';
 
 type Importing = Pick<Provisioning, 'registry' | 'trustFile' | 'clock'>;
@@ -33,11 +34,21 @@ export async function importManifest(p: Importing, account: Account, jws: string
   const [ca, ...others] = certificatesOf(jws, 'The manifest') as [Certificate, ...Certificate[]];
   const path = pathOf(trust, ca, others, p.clock());
   const manifest = await readManifest(jws, ca.publicKey);
+  if (manifest.name !== ca.subject.attributes.find(({ type }) => type === commonName)?.value) {
+    const [said, certified] = [JSON.stringify(manifest.name), JSON.stringify(ca.subject.text)];
+    throw new Problem(
+      'invalid_request',
+      `The manifest is of the line ${said}, and its CA's certificate of ${certified}.`,
+    );
+  }
   if (manifest.first === 1 && manifest.previous_hash !== hashBeforeFirst(manifest.log)) {
     throw new Problem('invalid_request', 'The manifest begins with the first entry of another log than it names.');
   }
   const known = await lineByKey(registry.read, account.id, ca.publicKey.sha256);
   const mandates = await mandatesOf(manifest, path, known ? await knownMandates(p, known) : new Map());
+  const now = p.clock();
+  const notBefore = ({ number, at, latest }: CertificateEntry): number =>
+    Math.max(at, Math.min(latest, now), known && number > known.last_number ? known.last_made_at : 0);
   const taken = await registry.write('importManifest', {
     account_id: account.id,
     line: {
@@ -59,7 +70,7 @@ export async function importManifest(p: Importing, account: Account, jws: string
     previous_hash: manifest.previous_hash,
     hashes: new Uint8Array(Buffer.from(manifest.hashes.join(''), 'hex')),
     made_at: manifest.madeAt,
-    entries: manifest.certificates.map((entry) => checkedEntry(entry, mandates)),
+    entries: manifest.certificates.map((entry) => checkedEntry(entry, mandates, notBefore(entry))),
     mandates: [...mandates.values()],
   });
   if ('refused' in taken) {
@@ -131,8 +142,8 @@ async function mandatesOf(
 }
 
 function keptMandate(mandate: Mandate, manifest: Manifest): KeptMandate {
-  const { id, jws, quota, notAfter: not_after, device_id_pattern, order: order_name, line } = mandate;
-  if (line !== manifest.line) {
+  const { id, jws, quota, notAfter: not_after, device_id_pattern, order: order_name, line, name } = mandate;
+  if (line !== manifest.line || name !== manifest.name) {
     throw new Problem('invalid_request', `The manifest carries the mandate ${id}, which is for another line.`);
   }
   // Refused now rather than at every certificate.
@@ -140,7 +151,11 @@ function keptMandate(mandate: Mandate, manifest: Manifest): KeptMandate {
   return { id, jws, quota, not_after, device_id_pattern, order_name };
 }
 
-function checkedEntry(entry: CertificateEntry, mandates: ReadonlyMap<string, KeptMandate>): ManifestEntry {
+function checkedEntry(
+  entry: CertificateEntry,
+  mandates: ReadonlyMap<string, KeptMandate>,
+  notBefore: number,
+): ManifestEntry {
   const { number, at, device_id, order, batch, station, mandate, tbs_sha256, public_key_sha256, evidence } = entry;
   const fault = faultOfDeviceId(device_id);
   if (fault) throw new Problem('invalid_request', `The entry ${number} of the manifest is of no device: ${fault}`);
@@ -157,21 +172,28 @@ function checkedEntry(entry: CertificateEntry, mandates: ReadonlyMap<string, Kep
     station: checkedText(station, of),
     mandate_id: mandate,
     evidence: JSON.stringify(evidence),
-    beyond: beyondOf(entry, mandates.get(mandate)),
+    beyond: beyondOf(entry, mandates.get(mandate), notBefore),
   };
 }
 
-/** What of its mandate does not cover a certificate. Clocks apart: a line may be a little behind itself. */
-function beyondOf(entry: CertificateEntry, mandate: KeptMandate | undefined): ManifestEntry['beyond'] {
+/**
+ * What of its mandate does not cover a certificate. It was made at `notBefore` at the earliest: what an entry says of its own
+ * time is the word of whoever has the line's key. Clocks apart: a line may be a little behind itself.
+ */
+function beyondOf(
+  entry: CertificateEntry,
+  mandate: KeptMandate | undefined,
+  notBefore: number,
+): ManifestEntry['beyond'] {
   if (!mandate) return 'mandate';
   if (mandate.order_name !== null && mandate.order_name !== entry.order) return 'order';
   if (!matchesPattern(mandate.device_id_pattern, entry.device_id)) return 'pattern';
-  return entry.at > mandate.not_after + clockTolerance ? 'end' : null;
+  return notBefore > mandate.not_after + clockTolerance ? 'end' : null;
 }
 
 /** A name that becomes a label and stands in lists. */
 function checkedText(text: string, where: string): string {
-  if (text.isWellFormed() && text.trim() !== '' && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text)) return text;
+  if (text.isWellFormed() && text.trim() !== '' && !unseen.test(text)) return text;
   throw new Problem(
     'invalid_request',
     `The manifest has a name that is none (${where}): ${JSON.stringify(text.slice(0, 80))}.`,

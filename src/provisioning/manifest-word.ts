@@ -1,7 +1,7 @@
 // What the manifests of factories say of a certificate that leads to a Fleet Root CA, and whether it gets in by them. Pure.
 
 import type { TrustedLine } from '../registry/fleet-root-cas.ts';
-import type { MadeCertificate } from '../registry/manifest-sightings.ts';
+import { isHeld, type MadeCertificate } from '../registry/manifest-held.ts';
 import type { Beyond } from '../registry/manifest-tables.ts';
 import type { Path } from '../x509/path.ts';
 import { formatInstant } from '../time.ts';
@@ -12,7 +12,7 @@ import { refuse, type Refusal } from './refusal.ts';
 export interface ManifestWord {
   /** The line whose CA has issued it; null for another issuer. */
   readonly line: TrustedLine | null;
-  /** What a manifest of that line holds of it, by its exact TBSCertificate; null for nothing. */
+  /** What a manifest of that line holds of it, by its exact TBSCertificate, device ID and key; null for nothing. */
   readonly held: MadeCertificate | null;
 }
 
@@ -28,13 +28,19 @@ export function asksManifests({ lines, roots }: Pick<AccountTrust, 'lines' | 'ro
 }
 
 /**
- * What manifests say of the leaf of a path, of whose TBSCertificate they hold `made`. A line speaks for what its own CA has
- * issued and for nothing else: what one that was broken into says of another's certificates counts for nothing.
+ * What manifests say of a certificate with this device ID and key that a path leads from, and of whose TBSCertificate they
+ * hold `made`. A line speaks for what its own CA has issued and for nothing else: what one that was broken into says of
+ * another's certificates counts for nothing.
  */
-export function wordOf({ lines }: Pick<AccountTrust, 'lines'>, path: Path, made: MadeCertificate | null): ManifestWord {
+export function wordOf(
+  { lines }: Pick<AccountTrust, 'lines'>,
+  path: Path,
+  made: MadeCertificate | null,
+  shown: Pick<MadeCertificate, 'device_id' | 'public_key_sha256'>,
+): ManifestWord {
   const issuer = path.publicKeys[1];
   const line = lines.find(({ public_key_sha256 }) => public_key_sha256 === issuer) ?? null;
-  return { line, held: made !== null && made.line_id === line?.id ? made : null };
+  return { line, held: line !== null && isHeld(made, { ...shown, line_id: line.id }) ? made : null };
 }
 
 /** What the factory is to hear of a certificate that came; null for one that its manifests hold, or that is of no line. */

@@ -10,7 +10,8 @@ import { certificateChanged, deviceAdded, deviceKeyChanged, devicePending, devic
 import { deviceById } from './devices.ts';
 import { labelNewcomer } from './labels.ts';
 import { noteSeen } from './manifest-certificates.ts';
-import { type MadeCertificate, madeCertificate, recordSightings } from './manifest-sightings.ts';
+import type { MadeCertificate } from './manifest-held.ts';
+import { madeCertificate, recordSightings } from './manifest-sightings.ts';
 import type { Account, CertificateRecord, CertificateState, Device, FleetRootCa } from './tables.ts';
 
 /** Everything in the registry that a decision about a device rests on. */
@@ -22,7 +23,9 @@ export interface Standing {
   knownKey: boolean;
   /** Whether the device ID is on the account's allow-list. */
   allowed: boolean;
-  /** What a manifest holds of the certificate; null for nothing, or where manifests have no say. */
+  /** Of the CA that issued the certificate, SHA-256. */
+  issuer_key: string;
+  /** What a manifest of its line holds of the certificate; null for nothing, or where manifests have no say. */
   made: MadeCertificate | null;
 }
 
@@ -30,7 +33,13 @@ export interface Standing {
 export async function standingOf(
   db: Db,
   account_id: string,
-  shown: { device_id: string; tbs_sha256: string; public_key_sha256: string; asks_manifests: boolean },
+  shown: {
+    device_id: string;
+    tbs_sha256: string;
+    public_key_sha256: string;
+    issuer_key: string;
+    asks_manifests: boolean;
+  },
 ): Promise<Standing> {
   const certificate = await certificateByTbs(db, account_id, shown.tbs_sha256);
   const device = await deviceById(db, account_id, shown.device_id);
@@ -40,7 +49,8 @@ export async function standingOf(
     certificate: certificate ?? null,
     knownKey: unseen && (await hasHadKey(db, device, shown.public_key_sha256)),
     allowed: await isAllowed(db, account_id, shown.device_id),
-    made: shown.asks_manifests ? await madeCertificate(db, account_id, shown.tbs_sha256) : null,
+    issuer_key: shown.issuer_key,
+    made: shown.asks_manifests ? await madeCertificate(db, account_id, shown) : null,
   };
 }
 
@@ -241,6 +251,7 @@ async function stillHolds(tx: Tx, { account_id, shown, basis }: Admittance): Pro
     device_id: shown.subject_name,
     tbs_sha256: shown.tbs_sha256,
     public_key_sha256: shown.public_key_sha256,
+    issuer_key: basis.standing.issuer_key,
     asks_manifests: true,
   });
   const account = await tx.db.selectFrom('accounts').selectAll().where('id', '=', account_id).executeTakeFirst();
@@ -256,7 +267,7 @@ async function stillHolds(tx: Tx, { account_id, shown, basis }: Admittance): Pro
     same(now.certificate, was.certificate, ['state', 'device_uuid']) &&
     now.knownKey === was.knownKey &&
     now.allowed === was.allowed &&
-    same(now.made, was.made, ['line_id', 'withdrawn_at']) &&
+    same(now.made, was.made, ['line_id', 'device_id', 'public_key_sha256', 'withdrawn_at', 'beyond']) &&
     same(account ?? null, basis.account, ['admission', 'rekey', 'device_id_pattern']) &&
     same(root ?? null, basis.root, ['state', 'admit'])
   );

@@ -51,17 +51,8 @@ export function hashBeforeFirst(log: string): string {
 
 /** The hash of an entry: over the one before it, its number and the SHA-256 of its body. */
 export function hashOfEntry(previous_hash: string, number: number, body: string): string {
-  return hashOfDigest(previous_hash, number, digestOfBody(body));
-}
-
-/** The same where of the entry nothing is known but the digest of its body. */
-export function hashOfDigest(previous_hash: string, number: number, body_sha256: string): string {
-  return sha256(entryType, previous_hash, String(number), body_sha256);
-}
-
-/** SHA-256 of an entry's body, hex. */
-export function digestOfBody(body: string): string {
-  return createHash('sha256').update(body, 'utf8').digest('hex');
+  const digest = createHash('sha256').update(body, 'utf8').digest('hex');
+  return sha256(entryType, previous_hash, String(number), digest);
 }
 
 /** The text that is signed: no certificate or anything else that a key of ours signs begins like it. */

@@ -2,34 +2,73 @@
 
 import { type Db, prepared, type Tx } from './database.ts';
 import { factoryStranger } from './event-notes.ts';
+import { isHeld, type MadeCertificate } from './manifest-held.ts';
 import type { ManifestCertificate, ManifestStranger } from './manifest-tables.ts';
 
-/** What a manifest holds of a certificate, as far as it decides whether that gets in. */
-export type MadeCertificate = Pick<ManifestCertificate, 'line_id' | 'withdrawn_at' | 'beyond'>;
-
-const made = prepared((db, given: { account_id: string; tbs_sha256: string }) =>
+const made = prepared((db, given: { account_id: string; issuer_key: string; tbs_sha256: string }) =>
   db
-    .selectFrom('manifest_certificates')
-    .select(['line_id', 'withdrawn_at', 'beyond'])
-    .where('account_id', '=', given.account_id)
-    .where('tbs_sha256', '=', given.tbs_sha256),
+    .selectFrom('manifest_lines')
+    .innerJoin('manifest_certificates', (join) =>
+      join
+        .onRef('manifest_certificates.account_id', '=', 'manifest_lines.account_id')
+        .onRef('manifest_certificates.line_id', '=', 'manifest_lines.id'),
+    )
+    .select([
+      'manifest_certificates.line_id',
+      'manifest_certificates.device_id',
+      'manifest_certificates.public_key_sha256',
+      'manifest_certificates.withdrawn_at',
+      'manifest_certificates.beyond',
+    ])
+    .where('manifest_lines.account_id', '=', given.account_id)
+    .where('manifest_lines.public_key_sha256', '=', given.issuer_key)
+    .where('manifest_certificates.tbs_sha256', '=', given.tbs_sha256),
 );
 
-/** What the manifests of an account hold of a certificate, by the SHA-256 (hex) of its TBSCertificate; null for nothing. */
-export async function madeCertificate(db: Db, account_id: string, tbs_sha256: string): Promise<MadeCertificate | null> {
-  const [found] = await made(db, { account_id, tbs_sha256 });
+/**
+ * What the manifests of the line that issued a certificate hold of it, by the SHA-256 (hex) of the line's key and of the
+ * TBSCertificate; null for nothing.
+ */
+export async function madeCertificate(
+  db: Db,
+  account_id: string,
+  { issuer_key, tbs_sha256 }: { issuer_key: string; tbs_sha256: string },
+): Promise<MadeCertificate | null> {
+  const [found] = await made(db, { account_id, issuer_key, tbs_sha256 });
   return found ?? null;
 }
 
-const presentMade = prepared((db, given: { account_id: string; device_uuid: string }) =>
+const madeByLine = prepared((db, given: Pick<ManifestCertificate, 'account_id' | 'line_id' | 'tbs_sha256'>) =>
+  db
+    .selectFrom('manifest_certificates')
+    .select(['line_id', 'device_id', 'public_key_sha256', 'withdrawn_at', 'beyond'])
+    .where('account_id', '=', given.account_id)
+    .where('line_id', '=', given.line_id)
+    .where('tbs_sha256', '=', given.tbs_sha256),
+);
+
+const presentMade = prepared((db, given: { account_id: string; issuer_key: string; device_uuid: string }) =>
   db
     .selectFrom('certificates')
+    .leftJoin('manifest_lines', (join) =>
+      join
+        .onRef('manifest_lines.account_id', '=', 'certificates.account_id')
+        .on('manifest_lines.public_key_sha256', '=', given.issuer_key),
+    )
     .leftJoin('manifest_certificates', (join) =>
       join
         .onRef('manifest_certificates.account_id', '=', 'certificates.account_id')
+        .onRef('manifest_certificates.line_id', '=', 'manifest_lines.id')
         .onRef('manifest_certificates.tbs_sha256', '=', 'certificates.tbs_sha256'),
     )
-    .select(['manifest_certificates.line_id', 'manifest_certificates.withdrawn_at', 'manifest_certificates.beyond'])
+    .select([
+      'manifest_certificates.line_id',
+      'manifest_certificates.device_id',
+      'manifest_certificates.public_key_sha256',
+      'manifest_certificates.withdrawn_at',
+      'manifest_certificates.beyond',
+      'certificates.public_key_sha256 as shown_key',
+    ])
     .where('certificates.account_id', '=', given.account_id)
     .where('certificates.device_uuid', '=', given.device_uuid)
     .where('certificates.state', '=', 'current')
@@ -37,16 +76,18 @@ const presentMade = prepared((db, given: { account_id: string; device_uuid: stri
     .limit(1),
 );
 
-/** The same of the certificate that a device has at present. */
+/** The same of the certificate that a device has at present, with the key of that certificate; null where it has none. */
 export async function presentMadeCertificate(
   db: Db,
   account_id: string,
-  device_uuid: string,
-): Promise<MadeCertificate | null> {
-  const [found] = await presentMade(db, { account_id, device_uuid });
-  if (!found || found.line_id === null) return null;
-  const { line_id, withdrawn_at, beyond } = found;
-  return { line_id, withdrawn_at, beyond };
+  { issuer_key, device_uuid }: { issuer_key: string; device_uuid: string },
+): Promise<{ made: MadeCertificate | null; public_key_sha256: string } | null> {
+  const [found] = await presentMade(db, { account_id, issuer_key, device_uuid });
+  if (!found) return null;
+  const { line_id, device_id, public_key_sha256, withdrawn_at, beyond, shown_key } = found;
+  const none = line_id === null || device_id === null || public_key_sha256 === null;
+  const made = none ? null : { line_id, device_id, public_key_sha256, withdrawn_at, beyond };
+  return { made, public_key_sha256: shown_key };
 }
 
 /** A certificate as the gateway saw it, gathered: `first_seen` and `last_seen` are the first and the last time of these. */
@@ -68,22 +109,27 @@ export async function recordSightings(
 ): Promise<void> {
   const accounts = new Set<string>();
   for (const { kind, certain, ...certificate } of seen) {
-    const { account_id, tbs_sha256, line_id, last_seen } = certificate;
-    const held = await madeCertificate(tx.db, account_id, tbs_sha256);
-    if (kind === 'stranger' && held?.line_id !== line_id && (await recordStranger(tx, certificate, certain))) {
+    const { account_id, line_id, tbs_sha256 } = certificate;
+    const [made] = await madeByLine(tx.db, { account_id, line_id, tbs_sha256 });
+    const held = isHeld(made ?? null, certificate);
+    if (kind === 'stranger' && !held && (await recordStranger(tx, certificate, certain))) {
       accounts.add(account_id);
     }
-    if (kind === 'withdrawn' && held?.line_id === line_id) await recordComing(tx, account_id, tbs_sha256, last_seen);
+    if (kind === 'withdrawn' && held) await recordComing(tx, certificate);
   }
   if (limit === null) return;
   for (const account_id of accounts) await forgetOldest(tx, account_id, limit);
 }
 
-async function recordComing(tx: Tx, account_id: string, tbs_sha256: string, came_at: number): Promise<void> {
+async function recordComing(
+  tx: Tx,
+  { account_id, line_id, tbs_sha256, last_seen }: Omit<ManifestStranger, 'told_at'>,
+): Promise<void> {
   await tx.db
     .updateTable('manifest_certificates')
-    .set({ came_at })
+    .set({ came_at: last_seen })
     .where('account_id', '=', account_id)
+    .where('line_id', '=', line_id)
     .where('tbs_sha256', '=', tbs_sha256)
     .execute();
 }

@@ -49,7 +49,7 @@ export async function unsweptLinesOf(db: Db, account_id: string): Promise<Manife
 
 /**
  * Looks through up to `limit` devices that were here before the line's first manifest, as far as its account is complete:
- * those with a certificate under its CA that no manifest holds are strangers. Gives whether there are more to look through
+ * those with a certificate under its CA that no manifest of it holds are strangers. Gives whether there are more to look through
  * at once; the gateway notes those that come later by itself.
  */
 export async function sweepLine(
@@ -92,7 +92,7 @@ export async function sweepLine(
   return { left };
 }
 
-/** The certificates under the line's CA that no manifest holds, of devices that were first seen after what was swept, up to `to`. */
+/** The certificates under the line's CA that no manifest of it holds, of devices that were first seen after what was swept, up to `to`. */
 async function strangersAmong(db: Db, line: ManifestLine, to: number): Promise<ManifestStranger[]> {
   const { account_id, id: line_id, public_key_sha256, swept_to } = line;
   const rows = await db
@@ -106,6 +106,7 @@ async function strangersAmong(db: Db, line: ManifestLine, to: number): Promise<M
     .leftJoin('manifest_certificates', (join) =>
       join
         .onRef('manifest_certificates.account_id', '=', 'certificates.account_id')
+        .on('manifest_certificates.line_id', '=', line_id)
         .onRef('manifest_certificates.tbs_sha256', '=', 'certificates.tbs_sha256'),
     )
     .select([

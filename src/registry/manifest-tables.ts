@@ -65,7 +65,7 @@ export interface ManifestOrdersTable {
 /** Why a certificate is beyond what the Fleet Root let its line make: which part of the mandate does not cover it. */
 export type Beyond = 'mandate' | 'quota' | 'order' | 'pattern' | 'end';
 
-/** Every certificate that manifests account for. */
+/** Every certificate that manifests account for, by the line that says it made it. */
 export interface ManifestCertificatesTable {
   account_id: string;
   tbs_sha256: string;

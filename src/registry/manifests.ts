@@ -10,6 +10,7 @@ import { addFleetRootCertificates, type NewFleetRootCertificate } from './fleet-
 import type { Labels } from './label-values.ts';
 import {
   countOrder,
+  madeElsewhere,
   type ManifestEntry,
   type OrderChange,
   recordMade,
@@ -157,8 +158,8 @@ async function keepLine(tx: Tx, known: ManifestLine | null, manifest: NewManifes
     certificate: certificate.certificate,
     last_number: last,
     last_hash: Buffer.from(hashes.subarray(-octetsOfHash)).toString('hex'),
-    // By our own clock at the latest: what comes after the import cannot be in it.
-    last_made_at: Math.min(manifest.made_at, tx.now),
+    // By our own clock at the latest: what comes after the import cannot be in it. What was complete stays so.
+    last_made_at: Math.max(known?.last_made_at ?? 0, Math.min(manifest.made_at, tx.now)),
     imported_at: tx.now,
   };
   if (known) {
@@ -204,11 +205,13 @@ async function keepEntries(tx: Tx, line: ManifestLine, entries: readonly Manifes
     taken.made += change.made;
     taken.withdrawn += change.withdrawn;
   };
+  const covered: ManifestEntry[] = [];
   for (const entry of entries) {
     if (entry.action === 'make') {
       const made = await recordMade(tx.db, { account_id, line_id, entry });
       count(entry.order_name, made);
       if (made.beyond) taken.beyond += 1;
+      else covered.push(entry);
     } else {
       const withdrawn = await recordWithdrawn(tx.db, { account_id, line_id, entry });
       count(entry.order_name, withdrawn);
@@ -218,19 +221,28 @@ async function keepEntries(tx: Tx, line: ManifestLine, entries: readonly Manifes
     }
   }
   for (const [order_name, change] of orders) await countOrder(tx.db, { account_id, line_id, order_name, change });
-  await allow(tx, line, entries);
+  await allow(tx, line, covered);
   return taken;
 }
 
-/** Makes the device IDs known, with what they were made for; one that has too many labels already is known without these. */
-async function allow(tx: Tx, { account_id, site }: ManifestLine, entries: readonly ManifestEntry[]): Promise<void> {
-  const made = entries
-    .filter(({ action }) => action === 'make')
-    .map(({ device_id, order_name: order, batch }): { device_id: string; labels: Labels } => ({
-      device_id,
-      labels: { order, ...(batch !== null && { batch }), ...(site !== null && { site }) },
-    }));
-  if (made.length === 0) return;
+/**
+ * Makes the device IDs of what was made within its mandate known, with what they were made for. Known without that are one
+ * that has too many labels already, and one for which another line has made a certificate too: whose it is, a person decides.
+ */
+async function allow(
+  tx: Tx,
+  { account_id, id: line_id, site }: ManifestLine,
+  covered: readonly ManifestEntry[],
+): Promise<void> {
+  if (covered.length === 0) return;
+  const device_ids = covered.map(({ device_id }) => device_id);
+  const elsewhere = await madeElsewhere(tx.db, { account_id, line_id, device_ids });
+  const made = covered.map(({ device_id, order_name: order, batch }): { device_id: string; labels: Labels | null } => ({
+    device_id,
+    labels: elsewhere.has(device_id)
+      ? null
+      : { order, ...(batch !== null && { batch }), ...(site !== null && { site }) },
+  }));
   const { overfull } = await importAllowList(tx, { account_id, entries: made });
   const bare = overfull.map((device_id) => ({ device_id, labels: null }));
   if (bare.length > 0) await importAllowList(tx, { account_id, entries: bare });

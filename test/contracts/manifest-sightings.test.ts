@@ -47,14 +47,18 @@ for (const { name, home: newHome } of backends) {
     afterEach(() => home[Symbol.dispose]());
 
     const strangers = () => db.selectFrom('manifest_strangers').selectAll().orderBy('tbs_sha256').execute();
-    const shown = { device_id: 'new', tbs_sha256: made!.tbs_sha256, public_key_sha256: 'key' };
+    const { device_id, tbs_sha256, public_key_sha256 } = made!;
+    const shown = { device_id: 'new', tbs_sha256, public_key_sha256: 'key', issuer_key: line!.public_key_sha256 };
 
     test('are asked once for a decision where they have a say, and else never', async () => {
       for (const asks_manifests of [true, false]) {
         queries = [];
         const { made: held } = await standingOf(db, account_id, { ...shown, asks_manifests });
         assert.equal(queries.filter(({ sql }) => sql.includes('manifest_')).length, asks_manifests ? 1 : 0);
-        assert.deepEqual(held, asks_manifests ? { line_id: line!.id, withdrawn_at: null, beyond: null } : null);
+        assert.deepEqual(
+          held,
+          asks_manifests ? { line_id: line!.id, device_id, public_key_sha256, withdrawn_at: null, beyond: null } : null,
+        );
         for (const query of queries) assert.deepEqual(home.scannedBy(query), []);
       }
     });
@@ -64,7 +68,7 @@ for (const { name, home: newHome } of backends) {
       const { sha256, serial, not_before, not_after, der } = mine.certificates[0]!;
       const [root] = await fleetRootCasOf(db, account_id);
       const certificate = { ...shown, sha256, serial, not_before, not_after, der, subject_name: 'new' };
-      const { device_id: _, ...row } = certificate;
+      const { device_id: _, issuer_key: _key, ...row } = certificate;
       return {
         account_id,
         shown: row,
@@ -83,6 +87,8 @@ for (const { name, home: newHome } of backends) {
 
     const meanwhile: Record<string, () => Promise<unknown>> = {
       'the certificate is withdrawn': () => db.updateTable('manifest_certificates').set({ withdrawn_at: 5 }).execute(),
+      'a manifest comes to hold it as beyond its mandate': () =>
+        db.updateTable('manifest_certificates').set({ beyond: 'quota' }).execute(),
       'no manifest holds it any more': () => db.deleteFrom('manifest_certificates').execute(),
       'its Fleet Root CA admits by another measure': () =>
         db.updateTable('fleet_root_cas').set({ admit: 'manifest' }).execute(),
@@ -125,12 +131,23 @@ for (const { name, home: newHome } of backends) {
     test('what a manifest has come to hold is no stranger, and what came though it was withdrawn is noted there', async () => {
       const tx = transactionOn(db);
       const held = made!.tbs_sha256;
-      await recordSightings(tx, { seen: [seen(held), seen(held, { kind: 'withdrawn', certain: false })], limit: 5 });
+      const its = { device_id, public_key_sha256 };
+      const withdrawn = { ...its, kind: 'withdrawn', certain: false } as const;
+      await recordSightings(tx, { seen: [seen(held, its), seen(held, withdrawn)], limit: 5 });
       assert.deepEqual([await strangers(), tx.events], [[], []]);
       const { came_at } = await db.selectFrom('manifest_certificates').select('came_at').executeTakeFirstOrThrow();
       assert.equal(came_at, 20);
       await recordSightings(tx, { seen: [seen('s', { line_id: 'gone' })], limit: 5 });
       assert.deepEqual([await strangers(), tx.events], [[], []], 'nor what is of no line that is there');
+      for (const other of [{ device_id: 'another' }, { public_key_sha256: 'another' }]) {
+        await recordSightings(tx, {
+          seen: [seen(held, { ...its, ...other, kind: 'withdrawn', last_seen: 30 })],
+          limit: 5,
+        });
+        await recordSightings(tx, { seen: [seen(held, { ...its, ...other })], limit: 5 });
+        assert.equal((await strangers()).length, 1, 'what it lists as another is one');
+        await db.deleteFrom('manifest_strangers').execute();
+      }
     });
 
     test('of strangers the latest stay', async () => {

@@ -107,7 +107,17 @@ const reads: Record<string, Call> = {
   listAuditEntries: { args: (account_id) => [{ account_id, object: 'mine-device' }, { limit: 10 }] },
   listProvisioningKeys: ofAccount,
   listRefusals: ofAccount,
-  madeCertificate: { args: (account_id, its) => [account_id, its.manifest_certificates[0]!.tbs_sha256] },
+  madeCertificate: {
+    args: (account_id, its) => [
+      account_id,
+      { issuer_key: issuerOf(its), tbs_sha256: its.manifest_certificates[0]!.tbs_sha256 },
+    ],
+  },
+  madeElsewhere: {
+    args: (account_id, its) => [
+      { account_id, line_id: 'another', device_ids: [its.manifest_certificates[0]!.device_id] },
+    ],
+  },
   countManifestCertificates: { args: (account_id, its) => [account_id, { standing: 'shared', ...orderOf(its) }] },
   countManifestStrangers: { args: (account_id, its) => [renamed(account_id, its.manifest_lines[0]!), 'certain'] },
   countOrder: {
@@ -153,7 +163,9 @@ const reads: Record<string, Call> = {
   membersOf: ofAccount,
   narrowingsOf: { args: (account_id) => [account_id, 10] },
   presentCertificateOf: ofDevice,
-  presentMadeCertificate: ofDevice,
+  presentMadeCertificate: {
+    args: (account_id, its) => [account_id, { issuer_key: issuerOf(its), device_uuid: its.devices[0]!.uuid }],
+  },
   provisioningCaOf: ofAccount,
   provisioningKeysAfter: { args: (account_id) => [account_id, '', 10] },
   provisioningKeyByTbs: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.tbs_sha256] },
@@ -169,6 +181,7 @@ const reads: Record<string, Call> = {
         device_id: its.devices[0]!.device_id,
         tbs_sha256: its.certificates[0]!.tbs_sha256,
         public_key_sha256: its.certificates[0]!.public_key_sha256,
+        issuer_key: issuerOf(its),
         asks_manifests: true,
       },
     ],
@@ -475,6 +488,10 @@ const operatorCertificate = {
   not_after: now,
 };
 
+function issuerOf(its: Rows) {
+  return its.manifest_lines[0]!.public_key_sha256;
+}
+
 const noChange = { made: 1, withdrawn: 0, seen: 0, missing: 1 };
 
 function orderOf(its: Rows) {
@@ -643,6 +660,7 @@ async function admittance(account_id: string, its: Rows, db: Db) {
     device_id: subject_name,
     tbs_sha256,
     public_key_sha256,
+    issuer_key: issuerOf(its),
     asks_manifests: true,
   });
   return {
@@ -671,6 +689,7 @@ const foundation = [
   'database',
   'event-notes',
   'label-values',
+  'manifest-held',
   'migrate',
   'scope',
   'sqlite-dialect',

@@ -1,12 +1,14 @@
 // What somebody is told before the line stops: each alarm when it begins and when it is over, once.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { actions } from '../../src/factory/actions.ts';
 import { alarms, alarmsOfSpace, AlarmWatch } from '../../src/factory/alarms.ts';
 import { openLog } from '../../src/log.ts';
 import { startLine } from '../support/factory.ts';
-import { addStation, ask, openWindow } from '../support/factory-enrolment.ts';
+import { addStation, ask, openWindow, outcome } from '../support/factory-enrolment.ts';
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
@@ -74,6 +76,30 @@ test('alarms begin and end, and the log tells of both once', async () => {
     now = ends - days * day;
     assert.deepEqual(await kinds(), expected);
   }
+});
+
+test('a mandate that is edited again and again is one alarm until it is as it was', async () => {
+  await using line = await startLine({ quota: 5 });
+  await using factory = await line.open();
+  const changed = async () =>
+    (await alarms(factory)).map(({ id }) => id).filter((id) => id.startsWith('mandate_changed'));
+  const station = await addStation(factory, 'bench-1');
+  await openWindow(factory);
+  const edit = (statement: string) => {
+    using database = new DatabaseSync(join(line.dir, 'factory.db'));
+    database.exec(statement);
+  };
+  assert.deepEqual(await changed(), []);
+  for (const device of [1, 2, 3]) await ask({ factory, station }, { id: `dev-${device}` });
+  assert.deepEqual(await changed(), []);
+  const id = (await actions.listMandates(factory, {}))[0]!.id;
+  for (const used of [2, 1]) {
+    edit(`UPDATE mandates SET used = ${used}`);
+    assert.deepEqual(await changed(), [`mandate_changed/${id}`]);
+  }
+  edit('UPDATE mandates SET used = 3');
+  assert.deepEqual(await changed(), []);
+  assert.equal(await outcome(ask({ factory, station }, { id: 'dev-4' })), 'issued');
 });
 
 test('a disk is told of before it is full', () => {

@@ -152,9 +152,22 @@ test('the keys of CAs, of stations and of TPM makers are no devices’', async (
   assert.match(await refusal(ask({ key: station })), /^key_not_accepted: The key is that of the station "bench-2"/);
 
   const { certificate, key } = make({ subject: 'TPM Maker Root' });
-  const maker = { sha256: certificate.sha256, certificate: new Uint8Array(certificate.der), subject: 'maker' };
-  await factory.records.write('addTpmRoots', { roots: [maker] });
+  await actions.addTpmRoots(factory, { file: certificate.der.toString('base64') });
   assert.match(await refusal(ask({ key })), /^key_not_accepted: The key is that of a TPM maker/);
+});
+
+test('of a station and a device that bring one key at once, one has it', async () => {
+  const { factory } = open;
+  const ask = await anOrder('one-key');
+  const key = newKey();
+  const proof = { kind: 'key', public_key: key.spki.toString('base64') } as const;
+  const settled = await Promise.allSettled([
+    actions.addStation(factory, { name: 'bench-4', networks: [], address: null, proof }),
+    ask({ id: 'one-1', key }),
+  ]);
+  const refused = settled.filter((each) => each.status === 'rejected');
+  assert.equal(refused.length, 1);
+  assert.match(String(refused[0]!.reason.code), /^key_(in_use|not_accepted)$/);
 });
 
 test('a repeat is safe: the same again, never another key for an ID, nor a key for another ID', async () => {
@@ -202,13 +215,40 @@ test('asked several times at once, one certificate is made and all have it', asy
 test('a device that shows its certificate has another for a new key; the first is withdrawn', async () => {
   const ask = await anOrder('shown');
   const keys = [newKey(), newKey(), newKey(), newKey()] as const;
-  const shown = parseCertificate((await ask({ id: 'shown-1', key: keys[0] })).certificate);
+  const certificate = parseCertificate((await ask({ id: 'shown-1', key: keys[0] })).certificate);
+  const shown = { certificate, alone: true };
   const raced = await Promise.all([keys[1], keys[2]].map((key) => outcome(ask({ id: 'shown-1', key, shown }))));
   assert.deepEqual(raced.toSorted(), ['device_already_registered', 'issued'], 'one key takes its place, not two');
   assert.equal(await outcome(ask({ id: 'shown-1', key: keys[3], shown })), 'device_already_registered');
-  assert.equal(await outcome(ask({ id: 'shown-2', key: keys[3], shown })), 'issued', 'of another ID it says nothing');
+  for (const id of ['shown-2', 'Shown-1', 'shown-1 ']) {
+    assert.match(await refusal(ask({ id, key: newKey(), shown })), /^device_id_/, 'no other ID is had by it');
+  }
+  await actions.rework(open.factory, { device_id: 'shown-1' });
+  assert.match(
+    await refusal(ask({ id: 'shown-1', key: keys[3], shown })),
+    /^device_already_registered: .*withdrawn\.$/,
+  );
   const states = (await actions.showCertificates(open.factory, { id: 'shown-1' })).map(({ state }) => state);
-  assert.deepEqual(states, ['made', 'withdrawn']);
+  assert.deepEqual(states, ['withdrawn', 'withdrawn']);
+});
+
+test('what a TPM has proved is replaced by nothing less', async () => {
+  const ask = await anOrder('proved');
+  const sha256 = 'a'.repeat(64);
+  const evidence = {
+    kind: 'tpm',
+    ek_sha256: sha256,
+    ek_certificate_tbs_sha256: sha256,
+    name: `000b${sha256}`,
+  } as const;
+  const key = newKey();
+  const made = await ask({ id: 'tpm-1', key, evidence });
+  const shown = { certificate: parseCertificate(made.certificate), alone: false };
+  assert.match(
+    await refusal(ask({ id: 'tpm-1', shown })),
+    /^tpm_proof_required: .*POST \/tpm\/challenge and POST \/tpm\/enroll/,
+  );
+  assert.equal(await outcome(ask({ id: 'tpm-1', key, shown })), 'same');
 });
 
 test('an order that has a list takes the device IDs on it, and one for TPMs takes no other proof', async () => {

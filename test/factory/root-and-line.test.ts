@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 
 import { loadConfig } from '../../src/config.ts';
+import { actions } from '../../src/factory/actions.ts';
 import { enroll } from '../../src/factory/enrolment.ts';
 import { type Factory, openFactory } from '../../src/factory/factory.ts';
 import { fleetRootActions, type SignedLine } from '../../src/factory/fleet-root.ts';
@@ -14,12 +15,12 @@ import { lineActions } from '../../src/factory/line.ts';
 import { keyFor } from '../../src/factory/records/keys.ts';
 import { logEntries, logHead } from '../../src/factory/records/log.ts';
 import { mandatesOf, theLine } from '../../src/factory/records/lines.ts';
+import { faultsOfMandates } from '../../src/factory/records/mandate-check.ts';
 import { openLog } from '../../src/log.ts';
 import { explainOffline, identify } from '../../src/provisioning/device-identity.ts';
 import { certificateToPem, parseCertificate, parseCertificates } from '../../src/x509/certificate.ts';
 import { readRequestFile } from '../../src/x509/certification-request.ts';
 import { encodePem, pemBlocks } from '../../src/x509/pem.ts';
-import { newKey } from '../support/certificate-maker.ts';
 import { requestFor } from '../support/factory-batch.ts';
 import { startLine } from '../support/factory.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
@@ -56,11 +57,25 @@ async function makeDevices(factory: Factory, names: readonly string[]): Promise<
   return made;
 }
 
-/** A request (DER) of a new key, by openssl. */
-function newRequest(subject: string, key = 'ec -pkeyopt ec_paramgen_curve:P-256'): Buffer {
+/** What the subject of a line's request begins with. */
+const lineSubject = '/description=Fleetroot factory line';
+
+/** Requests (DER) of one key, as of lines. */
+function requestsOfOneKey(...subjects: [string, string]): [Buffer, Buffer] {
+  using openssl = new Openssl();
+  openssl.run('openssl ecparam -genkey -name prime256v1 -noout -out key.pem');
+  const request = (subject: string): Buffer => {
+    openssl.run(`openssl req -new -key key.pem -subj '${lineSubject}${subject}' -outform DER -out request.der`);
+    return openssl.read('request.der');
+  };
+  return [request(subjects[0]), request(subjects[1])];
+}
+
+/** A request (DER) of a new key, by openssl, as of a line unless its subject is given whole. */
+function newRequest(subject: string, key = 'ec -pkeyopt ec_paramgen_curve:P-256', mark = lineSubject): Buffer {
   using openssl = new Openssl();
   openssl.run(
-    `openssl req -new -newkey ${key} -nodes -keyout key.pem -subj '${subject}' -outform DER -out request.der`,
+    `openssl req -new -newkey ${key} -nodes -keyout key.pem -subj '${mark}${subject}' -outform DER -out request.der`,
   );
   return openssl.read('request.der');
 }
@@ -275,6 +290,21 @@ test('a mandate edited while the service runs is noticed at the next charge; one
   edit(line.dir, 'UPDATE mandates SET quota = 1000');
   await assert.rejects(makeDevices(factory, ['vin-2']), { code: 'unavailable', message: /quota is 1000 there/ });
   await lineActions.acceptBundle(factory, { bundle, root_sha256: null });
+  await makeDevices(factory, ['vin-2']);
+  // Each unit that is given back is noticed, also where as many were used at the start.
+  edit(line.dir, 'UPDATE mandates SET quota = 1, used = 0');
+  const given = { code: 'unavailable', message: /0 of it are used there, and 1 certificates are charged to it/ };
+  await assert.rejects(makeDevices(factory, ['vin-3']), given);
+  assert.match((await actions.verifyLog(factory, { heads: '' })).fault!, given.message);
+  edit(
+    line.dir,
+    'UPDATE certificates SET mandate_id = (SELECT min(id) FROM mandates); ' +
+      'UPDATE mandates SET used = (SELECT count(*) FROM certificates WHERE mandate_id = mandates.id)',
+  );
+  assert.deepEqual(
+    (await faultsOfMandates(factory.records.read)).map(({ fault }) => fault.split(': ')[1]),
+    ['2 certificates are charged to it, and 1 were signed.'],
+  );
   edit(line.dir, 'PRAGMA foreign_keys = OFF; DELETE FROM mandates');
   await assert.rejects(lineActions.acceptBundle(factory, { bundle, root_sha256: null }), {
     message: /was brought before/,
@@ -413,9 +443,7 @@ test('a stand-by line has its own key, CA and mandate; two lines never share a k
 
 test('the root signs P-256 requests that are whole, and no mandate that makes no sense', { skip }, async () => {
   await using line = await startLine();
-  const key = newKey();
-  const requestOf = (name: string) => pemBlocks(requestFor(name, key))[0]!.bytes!;
-  const good = requestOf('line-2');
+  const [good, again] = requestsOfOneKey('/CN=line-2', '/CN=line-3');
   const broken = Buffer.from(good);
   broken[broken.length - 1] = broken.at(-1)! ^ 1;
   const later = (days: number) => new Date(Date.now() + days * day).toISOString();
@@ -423,6 +451,7 @@ test('the root signs P-256 requests that are whole, and no mandate that makes no
     [broken, {}, /signature was not made by the key/],
     [newRequest('/CN=line-2', 'rsa:2048'), {}, /A line's key is P-256/],
     [newRequest('/CN=line-2', 'ec -pkeyopt ec_paramgen_curve:P-384'), {}, /A line's key is P-256/],
+    [newRequest('/CN=vin-1', undefined, ''), {}, /no request of a line: signed, its key could make devices/],
     [newRequest('/O=nobody'), {}, /is no name for a line/],
     [newRequest('/CN=-x'), {}, /is no name for a line/],
     [Buffer.from('?'), {}, /neither DER nor PEM nor base64/],
@@ -439,7 +468,7 @@ test('the root signs P-256 requests that are whole, and no mandate that makes no
     assert.deepEqual(await logHead(root.records.read), before);
     await sign(root, good, { ca_until: later(100), until: later(99) });
     await assert.rejects(sign(root, good, { ca_until: later(100) }), { message: /its end stays as it is/ });
-    await assert.rejects(sign(root, requestOf('line-3')), {
+    await assert.rejects(sign(root, again), {
       code: 'conflict',
       message: /is that of the line "line-2", and two lines never share one/,
     });

@@ -310,7 +310,7 @@ test('of 100 at once that a quota of 10 is for, 10 are made', async () => {
 
 test('a crowd of idle connections from one address does not stop the line', async () => {
   await using line = await startLine();
-  const strangers = { all: 40, fromOneAddress: 20 };
+  const strangers = { all: 40, fromOneAddress: 20, share: 5 };
   await using running = await openService(line, { limits: { strangers, handshakeTimeout: 3_600_000 } });
   const { factory, url } = running;
   const station = await addStation(line, factory, 'bench-1');
@@ -326,6 +326,27 @@ test('a crowd of idle connections from one address does not stop the line', asyn
   const answer = await call(line, `${url}/sign`, station, ['--data-binary', `@${request}`]);
   assert.equal(answer.status, 200, answer.body);
   for (const socket of crowd) socket.destroy();
+});
+
+test('a crowd from many addresses ends none of an address that has its share alone', async () => {
+  await using line = await startLine();
+  const strangers = { all: 30, fromOneAddress: 20, share: 5 };
+  await using running = await openService(line, { limits: { strangers, handshakeTimeout: 3_600_000 } });
+  const { hostname, port } = new URL(running.url);
+  const idle = async (localAddress: string): Promise<net.Socket> => {
+    const socket = net.connect({ host: hostname, port: Number(port), localAddress }).on('error', () => undefined);
+    await once(socket.resume(), 'connect');
+    return socket;
+  };
+  const few: net.Socket[] = [];
+  for (let count = 0; count < 5; count += 1) few.push(await idle('127.0.0.2'));
+  const crowd: net.Socket[] = [];
+  for (const address of ['127.0.0.3', '127.0.0.4', '127.0.0.5']) {
+    for (let count = 0; count < 20; count += 1) crowd.push(await idle(address));
+  }
+  await eventually(() => crowd.filter((socket) => socket.closed).length >= 35);
+  assert.deepEqual(new Set(few.map((socket) => socket.closed)), new Set([false]));
+  for (const socket of [...few, ...crowd]) socket.destroy();
 });
 
 test('what is being answered when the end comes is answered', async () => {

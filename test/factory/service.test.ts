@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { call, type Client, deviceRequest, FactoryProcess } from '../support/factory-service.ts';
-import { addStation, openService, openWindow } from '../support/factory-service.ts';
+import { addPasswordStation, addStation, openService, openWindow } from '../support/factory-service.ts';
 import { eventually } from '../support/eventually.ts';
 import { factoryCli, startLine, type TestLine } from '../support/factory.ts';
 import { execute, succeed } from '../support/process.ts';
@@ -197,14 +197,23 @@ test('a device that has a certificate has another for a new key, in place of the
     assert.equal(answer.status, 403);
     assert.equal(answer.body, 'The station "bench-1" may not ask from 127.0.0.2, which is in none of its networks.\n');
   });
-  await t.test('not under another subject', async () => {
-    const { request } = await deviceRequest(line, 'dev-2', { name: 'other' });
-    const answer = await again(device, request);
+  await t.test('not under another subject, nor under one that names alone take for the same', async () => {
+    for (const other of ['dev-2', 'DEV-1', '  dev-1']) {
+      const { request } = await deviceRequest(line, other, { name: 'other' });
+      const answer = await again(device, request);
+      assert.equal(answer.status, 400);
+      assert.equal(
+        answer.body,
+        'The request\'s subject is not that of the certificate shown, which is of the device "dev-1".\n',
+      );
+    }
+  });
+  await t.test('not for another order than it was made for', async () => {
+    await openWindow(factory, 'order-2');
+    const { request } = await deviceRequest(line, 'dev-1', { name: 'ordered' });
+    const answer = await again(device, request, '/order-2/simplereenroll');
     assert.equal(answer.status, 400);
-    assert.equal(
-      answer.body,
-      'The request\'s subject is not that of the certificate shown, which is of the device "dev-1".\n',
-    );
+    assert.equal(answer.body, 'The certificate shown was made for the order "order-1", and not for "order-2".\n');
   });
   await t.test('not by a station, nor by nobody, nor by a stranger', async () => {
     const words = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=dev-1'];
@@ -235,7 +244,7 @@ test('a device that has a certificate has another for a new key, in place of the
   });
   await t.test('a new key: a new certificate, and the first counts no more', async () => {
     const { request, key } = await deviceRequest(line, 'dev-1', { name: 'second' });
-    const answer = await again(device, request, '/order-1/simplereenroll');
+    const answer = await again(device, request);
     assert.equal(answer.status, 200, answer.body);
     await writeFile(line.file('second.crt'), await certificateIn(line, answer.body));
     const states = await factory.records.read
@@ -254,5 +263,18 @@ test('a device that has a certificate has another for a new key, in place of the
     const answer = await again(device, line.file('second.csr'));
     assert.equal(answer.status, 200, answer.body);
     assert.equal(await certificateIn(line, answer.body), await readFile(line.file('second.crt'), 'utf8'));
+  });
+  await t.test('once in a window; a station that sends its own password has it made as often as it asks', async () => {
+    const second = { certificate: line.file('second.crt'), key: line.file('second.key') };
+    const { request } = await deviceRequest(line, 'dev-1', { name: 'third' });
+    const used = () => factory.records.read.selectFrom('mandates').select('used').execute();
+    const before = await used();
+    const refused = await again(second, request);
+    assert.equal(refused.status, 409);
+    assert.equal(refused.body, 'The device "dev-1" has had a new key in this window already.\n');
+    assert.deepEqual(await used(), before, 'nothing is charged');
+    const { password } = await addPasswordStation(factory, 'bench-2');
+    const answer = await again({ ...second, password: password! }, request);
+    assert.equal(answer.status, 200, answer.body);
   });
 });

@@ -72,6 +72,6 @@ suite('the roots of TPM makers', () => {
     assert.deepEqual(await listed(), ['CN=TPM maker']);
     const entries = await logEntries(factory.records.read, { first: 1, limit: 1_000 });
     const told = entries.filter(({ object_id }) => object_id === sha256).map(({ action }) => action);
-    assert.deepEqual(told, ['tpm_root.add', 'tpm_root.remove']);
+    assert.deepEqual(told, ['tpm-root.add', 'tpm-root.remove']);
   });
 });

@@ -150,6 +150,21 @@ describe(
       assert.match((await fleet.explain(more)).rule, /beyond the quota of its mandate/);
     });
 
+    test('who has the key lists a certificate under the ID or key of another: what its mandate was not held against stays out', async () => {
+      const { line, fleet } = await factory();
+      const [named, keyed] = [await line.stolen('payment-gateway'), await line.stolen('vin-000002')];
+      await line.make('made');
+      await line.account('make', named, { device_id: 'vin-000001' });
+      await line.account('make', keyed, { public_key_sha256: '0'.repeat(64) });
+      await importManifest(fleet, line);
+      assert.equal(await fleet.arrive(named), 'in');
+      const impact = await dryRun(fleet, 'manifest');
+      assert.deepEqual([impact.devices, impact.refused, impact.sample], [1, 1, ['payment-gateway']]);
+      await admit(fleet, 'manifest');
+      for (const device of [named, keyed]) assert.equal(await fleet.arrive(device), notHeld);
+      await eventually(async () => (await strangers(fleet)).length === 2);
+    });
+
     test('the manifests of one account let nobody into another', async () => {
       const { root, line, fleet } = await factory();
       const other = await Fleet.open(fleetroot, account(), root);

@@ -1,7 +1,7 @@
 // The account of a line: exported at the factory, imported at the server, and held against what came.
 
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
@@ -145,6 +145,16 @@ test('devices that came before the first manifest of their line are seen, and th
     events.map(({ data }: any) => [data.device_id, data.admitted]),
     [['dev-2', true]],
   );
+});
+
+test('a manifest shows every entry of the log whole, those of no certificate too', async () => {
+  await using line = await startLine();
+  const { file, last } = await exportManifest(line);
+  const [, payload] = (await readFile(file, 'utf8')).split('.');
+  const { entries } = JSON.parse(Buffer.from(payload!, 'base64url').toString());
+  const actions = entries.map(({ body }: { body: string }) => JSON.parse(body).action);
+  assert.equal(actions.length, last);
+  assert.equal(actions.at(-1), 'manifest.export');
 });
 
 test('an export writes its file whole, over nothing, and none after an entry that there is not', async () => {

@@ -45,6 +45,12 @@ class Forger {
     this.name = name;
   }
 
+  /** Has the log tell of something else. */
+  note(action: string, at = Date.now()): this {
+    this.bodies.push(JSON.stringify({ at: new Date(at).toISOString(), action, after: null }));
+    return this;
+  }
+
   /** Has the log tell of certificates. */
   tell(...told: readonly Told[]): this {
     for (const { id, key = id, tbs = `${id}-${key}`, action = 'make', order = 'o1', mandate, at } of told) {
@@ -268,7 +274,81 @@ describe('a manifest', () => {
     await refused(await own({ id: 'dev-1', order: 'a\u0000b' }), 'invalid_request', /a name that is none \(entry 2\)/);
     await refused(await own({ id: 'dev-1' }, { id: 'dev-1' }), 'invalid_request', /entry 3 .* which entry 2 has made/);
     await refused(await own({ id: 'dev-1', action: 'withdraw' }), 'invalid_request', /its line has not made/);
+    for (const order of ['a\u202eb', 'a\u200bb', 'a\u3164b', 'a\u2028b']) {
+      await refused(await own({ id: 'dev-1', order }), 'invalid_request', /a name that is none \(entry 2\)/);
+    }
+    const site = await line.tell().payload(1, { site: 'Gr\u200faz' });
+    await refused(await sign(ca, await line.header(), site), 'invalid_request', /a name that is none \(site\)/);
     await untouched();
+  });
+
+  test('that does not show every entry whole is refused', async () => {
+    const line = (await newLine()).tell({ id: 'dev-1' }, { id: 'dev-2' });
+    const { entries } = await line.payload();
+    // A signature over what the type does not allow.
+    const digests = [entries[0], { body_sha256: digest(line.bodies[1]!) }];
+    const hiding = await line.manifest(1, { entries: digests as ManifestPayload['entries'] });
+    await refused(hiding, 'invalid_request', /does not say what a manifest says/);
+    const own = (body: unknown): Promise<string> => {
+      line.bodies[1] = typeof body === 'string' ? body : JSON.stringify(body);
+      return line.manifest();
+    };
+    const at = new Date().toISOString();
+    await refused(await own('nothing'), 'invalid_request', /an entry 2 that is no JSON/);
+    await refused(await own({ at }), 'invalid_request', /an entry 2 that does not say what an entry says/);
+    await refused(await own({ at: 'today', action: 'window.open' }), 'invalid_request', /an entry 2 of a time/);
+    await refused(await own({ at, action: 'certificate.make' }), 'invalid_request', /says nothing of a certificate/);
+    await untouched();
+    const { made, last } = await taken(await own({ at, action: 'window.open', by: { name: 'ada' } }));
+    assert.deepEqual([made, last], [1, 2]);
+  });
+
+  test('that calls its line, or its mandate’s, by another name than its CA is refused', async () => {
+    const line = (await newLine()).tell({ id: 'dev-1' });
+    await refused(await line.manifest(1, { name: 'line-2' }), 'invalid_request', /its CA's certificate of "CN=line-1"/);
+    const mandates = [await line.mandated({ name: 'line-2' })];
+    await refused(await line.manifest(1, { mandates }), 'invalid_request', /for another line/);
+    await untouched();
+  });
+
+  test('that makes a certificate before the time of what stands before it is refused, unless a person took the clock back', async () => {
+    const now = Date.now();
+    const line = (await newLine()).note('window.open', now).tell({ id: 'dev-1', at: now - day });
+    await refused(await line.manifest(), 'invalid_request', /entry 2 that makes a certificate before the time/);
+    await refused(
+      await line.manifest(1, { made_at: new Date(now - 2 * day).toISOString() }),
+      'invalid_request',
+      /entry 2 that makes/,
+    );
+    await untouched();
+    line.bodies.splice(1, 1);
+    // What is of no certificate is noted by the clock as it is.
+    line
+      .note('station.add', now - day)
+      .note('clock.accept', now - day)
+      .tell({ id: 'dev-1', at: now - day });
+    const before = await line.manifest(1, { made_at: new Date(now - 2 * day).toISOString() });
+    await refused(before, 'invalid_request', /made before its last entry/);
+    assert.equal((await taken(await line.manifest())).made, 1);
+  });
+
+  test('is held against the end of its mandate by the latest time that its line has told of', async () => {
+    const [now, june] = [Date.now(), Date.now() - 100 * day];
+    const line = await newLine();
+    line.mandates.push(await line.mandated({ not_after: new Date(june + day).toISOString() }));
+    line.tell({ id: 'in-time', at: june });
+    assert.equal((await taken(await line.manifest(1, { made_at: new Date(june).toISOString() }))).beyond, 0);
+    // In one manifest, past a clock that was taken back; and after one that was made later.
+    line.note('window.open', now).note('clock.accept', june).tell({ id: 'late', at: june });
+    assert.equal((await taken(await line.manifest(2))).beyond, 1);
+    line.tell({ id: 'later', at: june });
+    assert.equal((await taken(await line.manifest(5))).beyond, 1);
+    const { beyond } = await reconciled();
+    const shown = beyond.first.map((each: any) => [each.device_id, each.beyond]);
+    assert.deepEqual(shown.toSorted(), [
+      ['late', 'end'],
+      ['later', 'end'],
+    ]);
   });
 
   test('that is longer than any may be is refused', async () => {

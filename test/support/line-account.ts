@@ -58,9 +58,13 @@ export class LineAccount {
     return this.ca.device(deviceId, { extensions: deviceExtensions });
   }
 
-  /** Accounts for a certificate that is there: that the line made it, or has withdrawn it. */
-  account(action: 'make' | 'withdraw', device: Pick<Credentials, 'certificate'>): Promise<void> {
-    return this.#note(`certificate.${action}`, device);
+  /** Accounts for a certificate that is there: that the line made it, or has withdrawn it; with `claim`, as what it is not. */
+  account(
+    action: 'make' | 'withdraw',
+    device: Pick<Credentials, 'certificate'>,
+    claim: Partial<Pick<CertificateNote, 'device_id' | 'public_key_sha256'>> = {},
+  ): Promise<void> {
+    return this.#note(`certificate.${action}`, device, claim);
   }
 
   /** The leaf with the certificate of the line's CA. */
@@ -68,7 +72,7 @@ export class LineAccount {
     return this.#pki.chain(device, this.ca.certificate);
   }
 
-  async #note(action: string, { certificate }: Pick<Credentials, 'certificate'>): Promise<void> {
+  async #note(action: string, { certificate }: Pick<Credentials, 'certificate'>, claim = {}): Promise<void> {
     const [leaf] = parseCertificates(await readFile(certificate)) as [Certificate];
     const after: CertificateNote = {
       device_id: leaf.subject.attributes[0]?.value ?? '',
@@ -81,6 +85,7 @@ export class LineAccount {
       station: 'station-1',
       evidence,
       mandate: this.#mandate,
+      ...claim,
     };
     this.#bodies.push(JSON.stringify({ at: new Date().toISOString(), action, after }));
   }

@@ -5,8 +5,9 @@ import { Problem } from '../../problem.ts';
 import { matchesPattern } from '../../provisioning/device-id.ts';
 import type { Intention } from '../../registry/certificates.ts';
 import { formatInstant } from '../../time.ts';
+import { holderOf } from './keys.ts';
 import { mandatesOf } from './lines.ts';
-import { faultOfMandate } from './mandate-check.ts';
+import { faultBeforeCharge, noteCharge } from './mandate-check.ts';
 import type { FactoryDb, FactoryTx, FactoryWindow, MadeCertificate, MandateRow, Station } from './tables.ts';
 import { openWindows } from './windows.ts';
 import { faultOfClock, logHead } from './log.ts';
@@ -22,7 +23,7 @@ export async function certificateOfKey(db: FactoryDb, public_key_sha256: string)
 }
 
 /** The certificate that a device ID has; undefined where it has none, or one that was withdrawn. */
-export async function certificateOfDevice(db: FactoryDb, device_id: string): Promise<MadeCertificate | undefined> {
+async function certificateOfDevice(db: FactoryDb, device_id: string): Promise<MadeCertificate | undefined> {
   return inState(db, device_id, 'made');
 }
 
@@ -45,14 +46,14 @@ export interface Intended {
   readonly order_name: string;
   readonly station: Pick<Station, 'id' | 'name'>;
   readonly evidence: Evidence;
-  /** The certificate (SHA-256 of its TBSCertificate) of the same device that this one takes the place of; or null. */
-  readonly replaces: string | null;
+  /** The certificate of the same device that this one takes the place of; `alone`: no station vouches for that. */
+  readonly replaces: { readonly tbs_sha256: string; readonly alone: boolean } | null;
 }
 
 /**
  * Records that a certificate is about to be signed, and charges its key to a window of its order and to a mandate that
- * covers it, of several to the one that ends soonest. Throws Problem: `key_in_use`, `device_already_registered`,
- * `window_closed`, `quota_exhausted`, `mandate_missing`, `station_unknown`, and `unavailable` where the clock went back or
+ * covers it, of several to the one that ends soonest. Throws Problem: `key_in_use`, `key_not_accepted`,
+ * `device_already_registered`, `window_closed`, `quota_exhausted`, `mandate_missing`, `station_unknown`, and `unavailable` where the clock went back or
  * a mandate's record was changed; then nothing is recorded or charged.
  */
 export async function intendCertificate(
@@ -64,8 +65,11 @@ export async function intendCertificate(
   if (clock !== null) throw new Problem('unavailable', clock.sentence, clock.hint);
   const known = await certificateOfKey(tx.db, public_key_sha256);
   if (known) throw keyInUse(known, device_id);
-  await refuseKnownDevice(tx.db, device_id, replaces);
+  const holder = await holderOf(tx.db, public_key_sha256);
+  if (holder !== null) throw new Problem('key_not_accepted', `The key is that of ${holder}, and no device's.`);
+  await refuseKnownDevice(tx.db, device_id, replaces?.tbs_sha256 ?? null);
   const window = await chargeWindow(tx, order_name, station);
+  if (replaces?.alone) await refuseAnotherOf(tx.db, device_id, window);
   const mandate = await chargeMandate(tx, device_id, order_name);
   await tx.db
     .insertInto('certificates')
@@ -117,6 +121,23 @@ async function refuseKnownDevice(db: FactoryDb, device_id: string, replaces: str
     'device_already_registered',
     `The device ID "${device_id}" has a certificate, of another key.`,
     `Where the device was made anew, a supervisor says so: \`factory rework ${device_id}\`.`,
+  );
+}
+
+/** Whoever has one device's key would use up the mandate with one new key after the other: of those a window has one. */
+async function refuseAnotherOf(db: FactoryDb, device_id: string, window: FactoryWindow): Promise<void> {
+  const replaced = await db
+    .selectFrom('certificates')
+    .select('tbs_sha256')
+    .where('device_id', '=', device_id)
+    .where('state', '=', 'withdrawn')
+    .where('window_id', '=', window.id)
+    .executeTakeFirst();
+  if (!replaced) return;
+  throw new Problem(
+    'device_already_registered',
+    `The device "${device_id}" has had a new key in this window already.`,
+    `A station asks for it with its own password, or a supervisor says so: \`factory rework ${device_id}\`.`,
   );
 }
 
@@ -196,6 +217,7 @@ async function chargeMandate(tx: FactoryTx, device_id: string, order_name: strin
     .set({ used: mandate.used + 1 })
     .where('id', '=', mandate.id)
     .execute();
+  noteCharge(tx.db, { jws: mandate.jws, used: mandate.used + 1 });
   return mandate;
 }
 
@@ -203,7 +225,7 @@ async function chargeMandate(tx: FactoryTx, device_id: string, order_name: strin
 async function firstGood(db: FactoryDb, covering: readonly MandateRow[]): Promise<MandateRow> {
   let changed: string | null = null;
   for (const mandate of covering) {
-    const fault = await faultOfMandate(db, mandate);
+    const fault = await faultBeforeCharge(db, mandate);
     if (fault === null && mandate.used < mandate.quota) return mandate;
     changed ??= fault;
   }

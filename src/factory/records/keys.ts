@@ -26,7 +26,7 @@ export async function keyFor(db: FactoryDb, purpose: SigningPurpose): Promise<Fa
     .executeTakeFirst();
 }
 
-/** What a key of this hash is here, as a sentence's end: `the line's key`, `a station's`; null for one that is none of ours. */
+/** What a key of this hash is here, as a sentence's end: `the line's own CA`, `a TPM maker`; null for one that is none of ours. */
 export async function holderOf(db: FactoryDb, public_key_sha256: string): Promise<string | null> {
   const key = await db
     .selectFrom('keys')
@@ -39,5 +39,11 @@ export async function holderOf(db: FactoryDb, public_key_sha256: string): Promis
     .select('name')
     .where('public_key_sha256', '=', public_key_sha256)
     .executeTakeFirst();
-  return station ? `the station "${station.name}"` : null;
+  if (station) return `the station "${station.name}"`;
+  const maker = await db
+    .selectFrom('tpm_roots')
+    .select('sha256')
+    .where('public_key_sha256', '=', public_key_sha256)
+    .executeTakeFirst();
+  return maker ? 'a TPM maker' : null;
 }

@@ -1,6 +1,7 @@
 // The factory's log: every entry is chained in the transaction of what it tells, so that none is ever without a number.
 
 import { randomUUID } from 'node:crypto';
+import { acceptAction, clockTolerance } from '../../manifest/line-clock.ts';
 import type { AuditNote } from '../../registry/notes.ts';
 import { hashBeforeFirst, hashOfEntry, type Head } from '../../registry/audit-chain.ts';
 import { formatInstant } from '../../time.ts';
@@ -40,9 +41,6 @@ export async function logHead(db: FactoryDb): Promise<LogHead> {
   return last ?? { number: 0, hash: hashBeforeFirst((await logId(db)) ?? ''), latest: 0 };
 }
 
-/** How far a clock may go back, in milliseconds, before nothing is certified by it: time servers move clocks by less. */
-const clockTolerance = 10 * 60_000;
-
 /**
  * What is wrong with a clock that went back behind the log, or null: certificates of a wrong time cannot be told from
  * right ones afterwards, and mandates and windows that have ended would be open again.
@@ -54,9 +52,6 @@ export function faultOfClock(now: number, latest: number): { sentence: string; h
     hint: 'Set the clock of this machine. Where the log was written by a clock ahead of time: `factory clock accept`.',
   };
 }
-
-/** The action after which the log's time begins anew. */
-export const acceptAction = 'clock.accept';
 
 /** Takes the clock as it is, though the log has seen a later time. Gives that time. */
 export async function acceptClock(tx: FactoryTx, _: object): Promise<number> {

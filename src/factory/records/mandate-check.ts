@@ -6,31 +6,56 @@ import { Problem } from '../../problem.ts';
 import { mandatesOf, theLine } from './lines.ts';
 import type { FactoryDb, MandateRow } from './tables.ts';
 
+/** A mandate as it was signed, and how much of it was used when that was last found right. */
+interface Verified {
+  readonly signed: Mandate;
+  used: number;
+}
+
 /** What was verified of a database since it was opened, by the mandate as it was signed: a signature is checked once. */
-const verified = new WeakMap<FactoryDb, Map<string, Mandate>>();
+const verified = new WeakMap<FactoryDb, Map<string, Verified>>();
 
 /**
- * Gives the sentence that says how a mandate's record differs from what was signed, or null. The first time that a mandate
- * is asked about, its signature is verified and the keys that are charged to it are counted; from then on the row is
- * compared, so that it can be asked before each charge.
+ * Gives the sentence that says how a mandate's record differs from what was signed, or from the certificates that are
+ * charged to it, or null. The signature is verified the first time that a mandate is asked about.
  */
 export async function faultOfMandate(db: FactoryDb, row: MandateRow): Promise<string | null> {
-  const known = verified.get(db)?.get(row.jws);
   try {
-    const signed = known ?? (await verify(db, row));
-    return differs(row, signed) ?? (known ? null : await miscounted(db, row, signed));
+    const signed = verified.get(db)?.get(row.jws)?.signed ?? (await verify(db, row));
+    return differs(row, signed) ?? (await miscounted(db, row, signed));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     return `The record of the mandate ${row.id} does not count: ${error.message}`;
   }
 }
 
+/**
+ * The same before a charge, of which there are many: its certificates are counted again where less of it is used than it
+ * was after the last charge, as after one that was taken back.
+ */
+export async function faultBeforeCharge(db: FactoryDb, row: MandateRow): Promise<string | null> {
+  const known = verified.get(db)?.get(row.jws);
+  return known && row.used >= known.used ? differs(row, known.signed) : faultOfMandate(db, row);
+}
+
+/** Remembers how much of a mandate is used after a charge. */
+export function noteCharge(db: FactoryDb, { jws, used }: Pick<MandateRow, 'jws' | 'used'>): void {
+  const known = verified.get(db)?.get(jws);
+  if (known) known.used = used;
+}
+
+/** What is wrong with a mandate's record. */
+export interface MandateFault {
+  readonly id: string;
+  readonly fault: string;
+}
+
 /** Those of all mandates. */
-export async function faultsOfMandates(db: FactoryDb): Promise<string[]> {
-  const faults: string[] = [];
+export async function faultsOfMandates(db: FactoryDb): Promise<MandateFault[]> {
+  const faults: MandateFault[] = [];
   for (const row of await mandatesOf(db)) {
     const fault = await faultOfMandate(db, row);
-    if (fault !== null) faults.push(fault);
+    if (fault !== null) faults.push({ id: row.id, fault });
   }
   return faults;
 }
@@ -73,7 +98,10 @@ async function miscounted(db: FactoryDb, { id, jws }: MandateRow, signed: Mandat
   if (used !== charged) {
     return `The record of the mandate ${id} was changed: ${used} of it are used there, and ${charged} certificates are charged to it.`;
   }
-  const mandates = verified.get(db) ?? new Map<string, Mandate>();
-  verified.set(db, mandates.set(jws, signed));
+  if (charged > signed.quota) {
+    return `The record of the mandate ${id} was changed: ${charged} certificates are charged to it, and ${signed.quota} were signed.`;
+  }
+  const mandates = verified.get(db) ?? new Map<string, Verified>();
+  verified.set(db, mandates.set(jws, { signed, used }));
   return null;
 }

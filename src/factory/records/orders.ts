@@ -2,6 +2,7 @@
 
 import { sql } from 'kysely';
 import { Problem } from '../../problem.ts';
+import { unseen } from '../../provisioning/device-id.ts';
 import type { FactoryDb, FactoryTx, Order } from './tables.ts';
 
 /** Rows in one statement: far below what SQLite takes as parameters (32,766). */
@@ -45,7 +46,7 @@ export function checkOrderName(name: string): void {
 }
 
 function checkBatch(batch: string): void {
-  if (batch.trim() !== '' && batch.length <= 64 && batch.isWellFormed() && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(batch)) {
+  if (batch.trim() !== '' && batch.length <= 64 && batch.isWellFormed() && !unseen.test(batch)) {
     return;
   }
   throw new Problem(

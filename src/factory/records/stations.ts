@@ -2,7 +2,9 @@
 
 import { Problem } from '../../problem.ts';
 import { formatInstant } from '../../time.ts';
+import { certificateOfKey } from './certificates.ts';
 import { fact, rememberFact } from './facts.ts';
+import { holderOf } from './keys.ts';
 import type { FactoryDb, FactoryTx, Station } from './tables.ts';
 
 const caFact = 'station_ca';
@@ -35,10 +37,21 @@ export async function noteServiceCertificate(
 
 type NewStation = Omit<Station, 'created_at' | 'removed_at' | 'public_key'> & Partial<Pick<Station, 'public_key'>>;
 
-/** Records a station. Throws Problem('name_taken'), also for the name of one that was removed: records tell of it. */
+/** Throws Problem('key_in_use') for the key of a CA, of another station, or of a device. */
+export async function requireFreeKey(db: FactoryDb, public_key_sha256: string): Promise<void> {
+  const device = await certificateOfKey(db, public_key_sha256);
+  const whose = (await holderOf(db, public_key_sha256)) ?? (device && `the device "${device.device_id}"`);
+  if (whose) throw new Problem('key_in_use', `The key is that of ${whose}.`, 'A station needs a key of its own.');
+}
+
+/**
+ * Records a station. Throws Problem('name_taken'), also for the name of one that was removed: records tell of it; and as
+ * `requireFreeKey` does.
+ */
 export async function addStation(tx: FactoryTx, station: NewStation): Promise<Station> {
   const { id, name, tbs_sha256, networks, address, not_after } = station;
   if (await stationByName(tx.db, name)) throw new Problem('name_taken', `There is, or was, a station "${name}".`);
+  if (station.public_key_sha256 !== null) await requireFreeKey(tx.db, station.public_key_sha256);
   const row = { ...station, public_key: station.public_key ?? null, created_at: tx.now, removed_at: null };
   await tx.db.insertInto('stations').values(row).execute();
   const after = {

@@ -181,6 +181,7 @@ export interface CertificatesTable {
 /** Roots of TPM makers that an endorsement certificate may lead to. */
 export interface TpmRootsTable {
   sha256: string;
+  public_key_sha256: string;
   certificate: Uint8Array;
   added_at: number;
 }

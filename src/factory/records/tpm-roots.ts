@@ -11,12 +11,12 @@ export async function tpmRootsOf(db: FactoryDb): Promise<TpmRoot[]> {
 /** Records roots that the caller has read; those that are there already are left as they are. */
 export async function addTpmRoots(
   tx: FactoryTx,
-  { roots }: { roots: readonly { sha256: string; certificate: Uint8Array; subject: string }[] },
+  { roots }: { roots: readonly (Omit<TpmRoot, 'added_at'> & { subject: string })[] },
 ): Promise<void> {
-  for (const { sha256, certificate, subject } of roots) {
+  for (const { sha256, public_key_sha256, certificate, subject } of roots) {
     const { numInsertedOrUpdatedRows: added } = await tx.db
       .insertInto('tpm_roots')
-      .values({ sha256, certificate, added_at: tx.now })
+      .values({ sha256, public_key_sha256, certificate, added_at: tx.now })
       .onConflict((conflict) => conflict.column('sha256').doNothing())
       .executeTakeFirstOrThrow();
     if (added === 0n) continue;

@@ -8,6 +8,8 @@ export interface Bounds {
   readonly all: number;
   /** From one address. */
   readonly fromOneAddress: number;
+  /** So many from one address are not ended for those of other addresses while some address has more. */
+  readonly share: number;
 }
 
 /** Requests that one connection may have sent without a reply: each takes memory, and stations ask one at a time. */
@@ -53,7 +55,7 @@ export class Connections {
     const strangers = [...this.#all.values()].filter((each) => each.stations.size === 0 && !each.raw.destroyed);
     const near = strangers.filter((each) => each.address === address);
     if (near.length >= this.#bounds.fromOneAddress) endOldest(near);
-    else if (strangers.length >= this.#bounds.all) endOldest(strangers);
+    else if (strangers.length >= this.#bounds.all) endOldest(beyondShare(strangers, this.#bounds.share));
     const connection: Connection = { raw, address, secure: null, stations: new Set(), unanswered: 0 };
     this.#all.set(key, connection);
     raw.once('close', () => this.#forget(key, connection));
@@ -123,6 +125,14 @@ export class Connections {
     }
     if (this.#all.size === 0) this.#emptied?.();
   }
+}
+
+/** Those of addresses that have more than their share; all where none has. */
+function beyondShare(connections: readonly Connection[], share: number): readonly Connection[] {
+  const counts = new Map<string, number>();
+  for (const { address } of connections) counts.set(address, (counts.get(address) ?? 0) + 1);
+  const beyond = connections.filter(({ address }) => counts.get(address)! > share);
+  return beyond.length > 0 ? beyond : connections;
 }
 
 /** The oldest that no reply is due to; where each has a request under way, the oldest. */

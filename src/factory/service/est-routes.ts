@@ -2,6 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../../problem.ts';
+import { deviceIdOf } from '../../provisioning/device-identity.ts';
 import { csrAttributes } from '../../x509/csr-attributes.ts';
 import { sameName } from '../../x509/name.ts';
 import { encodeCertsOnly, estBase64 } from '../../x509/pkcs7.ts';
@@ -70,7 +71,10 @@ async function reenrolled(service: Service, request: FastifyRequest, reply: Fast
     request.headers.authorization === undefined
       ? await stationOfDevice(service, device, request)
       : await stationOf(service, request);
-  if (!sameName(asked.subject, device.certificate.subject)) {
+  // The server compares device IDs octet by octet; names are the same where case and spaces differ (RFC 5280 §7.1).
+  const claimed = deviceIdOf(asked, 'request');
+  const isItsId = 'deviceId' in claimed && claimed.deviceId === device.made.device_id;
+  if (!isItsId || !sameName(asked.subject, device.certificate.subject)) {
     throw new Problem(
       'invalid_request',
       `The request's subject is not that of the certificate shown, which is of the device "${device.made.device_id}".`,
@@ -82,7 +86,7 @@ async function reenrolled(service: Service, request: FastifyRequest, reply: Fast
     station,
     order: labelOf(request),
     evidence: { kind: 'station' },
-    shown: certificate,
+    shown: { certificate, alone: request.headers.authorization === undefined },
   });
 }
 

@@ -49,7 +49,7 @@ const usual: Limits = {
   requestTimeout: 30_000,
   idleTimeout: 60_000,
   patience: 6_000,
-  strangers: { all: 2_048, fromOneAddress: 512 },
+  strangers: { all: 2_048, fromOneAddress: 512, share: 64 },
 };
 
 /** A service that listens. Disposing of it ends it in order: what is being answered is answered. */

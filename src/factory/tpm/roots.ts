@@ -21,7 +21,12 @@ export interface TpmRootShown {
 async function addTpmRootFile(records: Records, { file }: { file: string }): Promise<TpmRootShown[]> {
   const certificates = readCertificates(Buffer.from(file, 'base64'), 'The file of roots');
   for (const certificate of certificates) refuseUnfit(certificate);
-  const roots = certificates.map(({ der, sha256, subject }) => ({ sha256, certificate: der, subject: subject.text }));
+  const roots = certificates.map(({ der, sha256, subject, publicKey }) => ({
+    sha256,
+    public_key_sha256: publicKey.sha256,
+    certificate: der,
+    subject: subject.text,
+  }));
   await records.write('addTpmRoots', { roots });
   const added = new Set(roots.map(({ sha256 }) => sha256));
   return (await shownTpmRoots(records)).filter(({ sha256 }) => added.has(sha256));

@@ -91,15 +91,14 @@ export async function up(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Pro
     .addColumn('seen_at', instant)
     .addColumn('came_at', instant)
     .addColumn('shares', 'text')
-    .addPrimaryKeyConstraint('manifest_certificates_key', ['account_id', 'tbs_sha256'])
+    // A line that claims what another one makes keeps that one from nothing.
+    .addPrimaryKeyConstraint('manifest_certificates_key', ['account_id', 'line_id', 'tbs_sha256'])
     .addForeignKeyConstraint('manifest_certificates_line', ['account_id', 'line_id'], 'manifest_lines', [
       'account_id',
       'id',
     ])
     .execute();
   for (const [index, columns] of [
-    ['manifest_certificates_by_device', ['device_id']],
-    ['manifest_certificates_by_key', ['public_key_sha256']],
     ['manifest_certificates_by_line', ['line_id', 'number']],
     ['manifest_certificates_by_order', ['order_name', 'line_id', 'number']],
   ] as const) {
@@ -107,6 +106,18 @@ export async function up(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Pro
       .createIndex(index)
       .on('manifest_certificates')
       .columns(['account_id', ...columns])
+      .execute();
+  }
+  // What is looked for by these is not withdrawn: of one device there may be many that are.
+  for (const [index, column] of [
+    ['manifest_certificates_by_device', 'device_id'],
+    ['manifest_certificates_by_key', 'public_key_sha256'],
+  ] as const) {
+    await db.schema
+      .createIndex(index)
+      .on('manifest_certificates')
+      .columns(['account_id', column])
+      .where(sql.ref('withdrawn_at'), 'is', null)
       .execute();
   }
   // What reconciliation lists is few among millions.
@@ -139,5 +150,10 @@ export async function up(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Pro
     .createIndex('manifest_strangers_by_line')
     .on('manifest_strangers')
     .columns(['account_id', 'line_id', 'first_seen', 'tbs_sha256'])
+    .execute();
+  await db.schema
+    .createIndex('manifest_strangers_by_age')
+    .on('manifest_strangers')
+    .columns(['account_id', 'last_seen', 'tbs_sha256'])
     .execute();
 }

@@ -173,10 +173,12 @@ async function ordersAndStations(db: Db, { instant, bytes, tableEnd }: ColumnTyp
   await db.schema
     .createTable('tpm_roots')
     .addColumn('sha256', 'text', primary)
+    .addColumn('public_key_sha256', 'text', required)
     .addColumn('certificate', bytes, required)
     .addColumn('added_at', instant, required)
     .modifyEnd(tableEnd)
     .execute();
+  await db.schema.createIndex('tpm_roots_by_public_key_sha256').on('tpm_roots').column('public_key_sha256').execute();
 }
 
 async function certificates(db: Db, { bytes, instant, tableEnd }: ColumnTypes): Promise<void> {
