@@ -19,7 +19,7 @@ import { ServeProcess } from '../support/serve.ts';
 
 const kills = process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? 20 : 4;
 
-describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 'unzip'), timeout: 300_000 }, () => {
+describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 'unzip'), timeout: 900_000 }, () => {
   let pki: Pki;
   let owner: Owner;
   let root: Ca;
