@@ -95,7 +95,10 @@ function alarmsOfMandates(mandates: readonly MandateRow[], now: number): Alarm[]
     const why = present.length === 0 ? 'No mandate of the Fleet Root is in force' : 'The mandates are used up';
     return [alarm('no_mandate', 'stops', `${why}: nothing new is certified.`)];
   }
-  return usable.flatMap((mandate) => {
+  const usedUp = present.filter(
+    (mandate) => !usable.includes(mandate) && !usable.some((other) => covers(other, mandate)),
+  );
+  const warnings = usable.flatMap((mandate) => {
     const { id, used, quota, not_after } = mandate;
     // One that another stands in for when it is over concerns nobody.
     const others = usable.filter((other) => other !== mandate && other.not_after > not_after && covers(other, mandate));
@@ -109,6 +112,16 @@ function alarmsOfMandates(mandates: readonly MandateRow[], now: number): Alarm[]
         : [alarm(`mandate_quota/${id}`, 'warns', `Of the mandate ${id} ${used} of ${quota} are used.`)]),
     ];
   });
+  return [
+    ...usedUp.map(({ id, quota }) =>
+      alarm(
+        `mandate_used_up/${id}`,
+        'stops',
+        `The mandate ${id} for ${quota} is used up, and no other covers the same.`,
+      ),
+    ),
+    ...warnings,
+  ];
 }
 
 /** Whether a mandate is for all that another one is for. */

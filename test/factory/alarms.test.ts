@@ -78,6 +78,22 @@ test('alarms begin and end, and the log tells of both once', async () => {
   }
 });
 
+test('a mandate that is used up is told of where no other covers the same, whatever else may be made', async () => {
+  await using line = await startLine({ quota: 1, pattern: 'box-.*' });
+  await line.at('acceptBundle', { bundle: await line.mandate({ quota: 9, pattern: 'vin-.*' }), root_sha256: null });
+  await using factory = await line.open();
+  const station = await addStation(factory, 'bench-1');
+  await openWindow(factory);
+  const stopped = async () => (await alarms(factory)).filter(({ level }) => level === 'stops').map(({ id }) => id);
+  assert.deepEqual(await stopped(), []);
+  await ask({ factory, station }, { id: 'box-1' });
+  const [used] = (await actions.listMandates(factory, {})).filter(
+    ({ device_id_pattern }) => device_id_pattern === 'box-.*',
+  );
+  assert.deepEqual(await stopped(), [`mandate_used_up/${used!.id}`]);
+  await ask({ factory, station }, { id: 'vin-1' });
+});
+
 test('a mandate that is edited again and again is one alarm until it is as it was', async () => {
   await using line = await startLine({ quota: 5 });
   await using factory = await line.open();
