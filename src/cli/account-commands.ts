@@ -1,5 +1,6 @@
 // `account …`: accounts, their policies, hosts, files and gateway CAs.
 
+import type { ReconciliationJson } from '../operator/manifest-schemas.ts';
 import type { AccountJson, PolicyJson } from '../operator/schemas.ts';
 import { at } from './client.ts';
 import { command } from './command.ts';
@@ -13,7 +14,7 @@ export const account = text('ACCOUNT', "the account's name or UUID");
 const host = text('NAME|IP', 'a DNS name or an IP address; no wildcards');
 const entry = text('ENTRY', 'its name in credentials.zip, such as treehub.json');
 
-function accountPage(shown: AccountJson): Page {
+function accountPage(shown: AccountJson, reconciled: ReconciliationJson | null = null): Page {
   return sheet({
     name: shown.name,
     id: shown.id,
@@ -32,9 +33,17 @@ function accountPage(shown: AccountJson): Page {
     'keys that sign devices': deviceIssuingKeys(shown),
     ...(shown.owner_key && ownerSheet(shown)),
     'distrusted keys': shown.distrusted_keys.map((key) => `${key.subject}, SHA-256 ${key.public_key_sha256}`),
+    ...(reconciled !== null && reconciled.lines.length > 0 && { 'factory lines': factoryLine(reconciled) }),
     files: shown.files,
     created: shown.created_at,
   });
+}
+
+/** What its factory lines have made, and whether anybody came whom they did not make. */
+function factoryLine({ made, seen, strangers }: ReconciliationJson): string {
+  const unknown =
+    strangers.count === 0 ? 'no stranger' : `${strangers.count} STRANGER(S): \`manifest reconcile\` shows them`;
+  return `${made} made, ${seen} seen, ${unknown}`;
 }
 
 /** What its owner has signed, and what came since. */
@@ -120,8 +129,12 @@ export const accountCommands = [
     about:
       'Show an account: its policies, hosts and CAs, and every key here that could sign a device certificate for it.',
     arguments: { account },
-    call: (given, { api }) => api.get<AccountJson>(at`/accounts/${given.account}`),
-    print: accountPage,
+    call: async (given, { api }) => ({
+      shown: await api.get<AccountJson>(at`/accounts/${given.account}`),
+      reconciled: await api.get<ReconciliationJson>(at`/accounts/${given.account}/reconciliation`),
+    }),
+    json: ({ shown }) => shown,
+    print: ({ shown, reconciled }) => accountPage(shown, reconciled),
   }),
   command({
     words: 'account delete',
@@ -160,7 +173,7 @@ export const accountCommands = [
         namespace: given.namespace,
       } satisfies Partial<Record<keyof PolicyJson, unknown>>);
     },
-    print: accountPage,
+    print: (shown) => accountPage(shown),
   }),
   command({
     words: 'account host add',

@@ -100,5 +100,7 @@ test(
       sums.strangers.first.map((one: { device_id: string }) => one.device_id),
       ['ecu-0815'],
     );
+    const overview = await fleetroot.command('account', 'show', 'acme');
+    assert.match(overview.stdout, /factory lines +20 made, 19 seen, 1 STRANGER/);
   },
 );
