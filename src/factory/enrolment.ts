@@ -188,8 +188,8 @@ async function checkOrder({ records }: Factory, order: Order, deviceId: string, 
   if (order.proof === 'tpm' && evidence.kind !== 'tpm') {
     throw new Problem(
       'tpm_proof_required',
-      `The order "${order.name}" takes only keys that a TPM has proved to hold.`,
-      'Ask with POST /tpm/challenge, then POST /tpm/enroll.',
+      `The order "${order.name}" takes only keys that a TPM has proved to hold, by POST /tpm/challenge and POST /tpm/enroll.`,
+      'Make the two calls in the place of this one.',
     );
   }
 }
