@@ -15,7 +15,7 @@ import { startLine } from '../support/factory.ts';
 import { writeRequests } from '../support/factory-batch.ts';
 
 /** Each kill costs the start of a program: fewer where nobody asked for everything. */
-const kills = process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? 40 : 5;
+const kills = process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? 20 : 5;
 const requests = 100;
 /** Kills are spread over the time that a batch takes once it has begun, in milliseconds. */
 const longestWait = 60;

@@ -18,7 +18,7 @@ import { addStation, FactoryProcess, openService, openWindow } from '../support/
 
 /** Each kill costs the start of a program: fewer where nobody asked for everything. With those of batches they are 200. */
 const all = process.env['FLEETROOT_TEST_REQUIRE'] === 'all';
-const kills = { service: all ? 20 : 5, core: all ? 140 : 10 };
+const kills = { service: all ? 20 : 5, core: all ? 160 : 10 };
 const devicesAtOnce = 6;
 /** An enrolment takes some milliseconds, its handshake some more: kills are spread over both. */
 const longestWait = 60;
