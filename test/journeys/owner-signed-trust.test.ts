@@ -339,7 +339,9 @@ describe(
         const ca = crypto.randomUUID();
         using rows = new DatabaseSync(fleetroot.file('registry.db'), { timeout: 5000 });
         rows
-          .prepare("INSERT INTO fleet_root_cas VALUES (?, ?, ?, 'registered', 'active', NULL, x'00', ?, NULL, 1, 'chain')")
+          .prepare(
+            "INSERT INTO fleet_root_cas VALUES (?, ?, ?, 'registered', 'active', NULL, x'00', ?, NULL, 1, 'chain')",
+          )
           .run(id, ca, name, ca);
         rows
           .prepare("INSERT INTO fleet_root_certificates VALUES (?, ?, 'anchor', ?, ?, ?, 1, 1)")
