@@ -13,6 +13,9 @@ import * as idempotency from './migrations/0009-idempotency.ts';
 import * as operatorTls from './migrations/0010-operator-tls.ts';
 import * as manifests from './migrations/0011-manifests.ts';
 import * as admit from './migrations/0012-admit.ts';
+import * as nodes from './migrations/0013-nodes.ts';
+import * as tickets from './migrations/0014-tickets.ts';
+import * as flatCost from './migrations/0015-flat-cost.ts';
 
 /** All there are; one is only ever added at the end. */
 export const migrations: readonly Migration[] = [
@@ -28,4 +31,7 @@ export const migrations: readonly Migration[] = [
   operatorTls,
   manifests,
   admit,
+  nodes,
+  tickets,
+  flatCost,
 ];
