@@ -33,6 +33,8 @@ const account: Account = {
   validity_seconds: 10 * 365 * 24 * 60 * 60,
   device_id_pattern: null,
   owner_key: null,
+  deleted_at: null,
+  gateway_incomplete: null,
   namespace: 'bench',
   created_at: 0,
   ready_at: 0,

@@ -8,9 +8,17 @@ import { buffer } from 'node:stream/consumers';
 import { at, type Client, openClient } from '../src/cli/client.ts';
 import type { AccountJson, CredentialsJson } from '../src/operator/schemas.ts';
 import type { Identity } from './load.ts';
-import { Pinned } from './pinned.ts';
+import { Pinned, serverCore } from './pinned.ts';
 
 const launcher = new URL('../fleetroot', import.meta.url).pathname;
+
+/** One account does all that a core can. */
+const unlimited = Object.fromEntries(
+  ['account_handshakes', 'account_provisionings', 'key_provisionings'].map((limit) => [
+    `FLEETROOT_LIMITS_${limit.toUpperCase()}`,
+    '1000000',
+  ]),
+);
 
 /** An account, and who may call its gateway. */
 export interface BenchAccount {
@@ -36,9 +44,11 @@ export class Fleetroot implements AsyncDisposable {
     this.api = openClient(dir);
   }
 
-  static async start(dir: string): Promise<Fleetroot> {
+  /** Starts one, in one process unless `env` says otherwise, on the server's core or on those named. */
+  static async start(dir: string, env: NodeJS.ProcessEnv = {}, cores = `${serverCore}`): Promise<Fleetroot> {
     const words = ['serve', '--data', dir, '--gateway-port', '0', '--operator-port', '0'];
-    const server = new Pinned([launcher, ...words], { FLEETROOT_LOG_LEVEL: 'warn' });
+    const settings = { FLEETROOT_LOG_LEVEL: 'warn', FLEETROOT_GATEWAY_WORKERS: '1', ...unlimited, ...env };
+    const server = new Pinned([launcher, ...words], settings, cores);
     const [, port] = await server.says(/devices: port (\d+)/);
     return new Fleetroot(server, Number(port), dir);
   }

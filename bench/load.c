@@ -1,12 +1,14 @@
-// Devices as a load: each request is a connection of its own with a full TLS 1.3 handshake on P-256, by libssl.
+// Devices as a load: TLS 1.3 on P-256, by libssl, each request over a connection and a full handshake of its own, or all
+// of a thread over one that is kept.
 //
-//   load PORT IDENTITIES AT_ONCE device|provision
+//   load PORT IDENTITIES AT_ONCE device|provision|issue new|kept
 //
 // IDENTITIES has a line for each identity: HOST PKCS12_FILE EXPECTED. Then each line of stdin, COUNT SECONDS NAME, makes
-// COUNT requests, fewer where SECONDS pass before, AT_ONCE at a time, the identities taking turns; it is answered by a
-// line: requests, errors, seconds.
+// COUNT requests, fewer where SECONDS pass before, AT_ONCE at a time, the identities taking turns, with kept connections
+// each having its own; it is answered by a line: requests, errors, seconds.
 // `device` asks for /device and wants EXPECTED in the body; `provision` posts the device ID NAME-<n> to /devices and
-// wants EXPECTED in the head.
+// wants EXPECTED in the head; `issue` has an OpenBao's pki/issue/device make a certificate for NAME-<n>, by the token in
+// LOAD_TOKEN, and wants EXPECTED in the body. Kept connections last from run to run.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,8 +30,18 @@ typedef struct {
   SSL_CTX *tls;
 } Identity;
 
+typedef enum { DEVICE, PROVISION, ISSUE } Call;
+
+typedef struct {
+  const Identity *identity;
+  int tcp;
+  SSL *tls;
+} Connection;
+
 static int port;
-static int provisions;
+static Call call;
+static int kept;
+static const char *token;
 static Identity *identities;
 static int identity_count;
 
@@ -101,20 +113,21 @@ static int connect_tcp(void) {
 }
 
 static int write_request(SSL *tls, const Identity *identity, int n) {
-  char body[128], request[1024];
-  int length = snprintf(body, sizeof body, "{\"deviceId\":\"%s-%d\",\"ttl\":\"36000\"}", name, n);
-  const char *host = identity->host;
-  int size = provisions
-                 ? snprintf(request, sizeof request,
-                            "POST /devices HTTP/1.1\r\nHost: %s:%d\r\nAccept: */*\r\nContent-Type: application/json\r\n"
-                            "Content-Length: %d\r\n\r\n%s",
-                            host, port, length, body)
-                 : snprintf(request, sizeof request, "GET /device HTTP/1.1\r\nHost: %s:%d\r\nAccept: */*\r\n\r\n", host,
-                            port);
+  char body[128], more[256] = "", request[1024];
+  const char *line = call == DEVICE ? "GET /device" : call == PROVISION ? "POST /devices" : "POST /v1/pki/issue/device";
+  int length = call == DEVICE      ? 0
+               : call == PROVISION ? snprintf(body, sizeof body, "{\"deviceId\":\"%s-%d\",\"ttl\":\"36000\"}", name, n)
+                                   : snprintf(body, sizeof body, "{\"common_name\":\"%s-%d\"}", name, n);
+  if (call == ISSUE) snprintf(more, sizeof more, "X-Vault-Token: %s\r\n", token);
+  if (call != DEVICE)
+    snprintf(more + strlen(more), sizeof more - strlen(more),
+             "Content-Type: application/json\r\nContent-Length: %d\r\n", length);
+  int size = snprintf(request, sizeof request, "%s HTTP/1.1\r\nHost: %s:%d\r\nAccept: */*\r\n%s\r\n%.*s", line,
+                      identity->host, port, more, length, body);
   return SSL_write(tls, request, size) == size;
 }
 
-// Reads one reply whole; all servers here give a Content-Length. Keeps a zero after it.
+// Reads one reply whole, be its length said or in chunks, none of which holds the end of the last. Keeps a zero after it.
 static char *read_reply(SSL *tls, char *reply, int most) {
   for (int size = 0; size < most - 1;) {
     int got = SSL_read(tls, reply + size, most - 1 - size);
@@ -122,30 +135,52 @@ static char *read_reply(SSL *tls, char *reply, int most) {
     size += got;
     reply[size] = 0;
     char *end = strstr(reply, "\r\n\r\n");
-    char *length = end ? strcasestr(reply, "\r\ncontent-length:") : NULL;
+    if (!end) continue;
+    char *length = strcasestr(reply, "\r\ncontent-length:");
     if (length && length < end && size >= end + 4 - reply + atoi(length + 17)) return end + 4;
+    if (!length && strcmp(reply + size - 7, "\r\n0\r\n\r\n") == 0) return end + 4;
   }
   return NULL;
 }
 
-static const char *exchange(const Identity *identity, int n) {
-  char reply[16384];
+static void disconnect(Connection *connection, int in_order) {
+  if (!connection->tls) return;
+  if (in_order) SSL_shutdown(connection->tls);
+  SSL_free(connection->tls);
+  close(connection->tcp);
+  connection->tls = NULL;
+}
+
+static const char *open_connection(Connection *connection) {
+  const Identity *identity = connection->identity;
+  connection->tcp = connect_tcp();
+  if (connection->tcp < 0) return "no connection";
+  connection->tls = SSL_new(identity->tls);
+  SSL_set_fd(connection->tls, connection->tcp);
+  SSL_set_tlsext_host_name(connection->tls, identity->host);
   const char *fault = NULL;
-  int tcp = connect_tcp();
-  if (tcp < 0) return "no connection";
-  SSL *tls = SSL_new(identity->tls);
-  SSL_set_fd(tls, tcp);
-  SSL_set_tlsext_host_name(tls, identity->host);
+  if (SSL_connect(connection->tls) != 1) fault = "no handshake";
+  else if (SSL_session_reused(connection->tls)) fault = "the session was resumed";
+  if (fault) disconnect(connection, 0);
+  return fault;
+}
+
+// Of an idle connection: there is nothing to be read but its end.
+static int is_over(const Connection *connection) {
+  char byte;
+  return connection->tls && recv(connection->tcp, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+static const char *ask(const Connection *connection, int n) {
+  char reply[16384];
   char *body = NULL;
-  if (SSL_connect(tls) != 1) fault = "no handshake";
-  else if (SSL_session_reused(tls)) fault = "the session was resumed";
-  else if (!write_request(tls, identity, n) || !(body = read_reply(tls, reply, sizeof reply))) fault = "no reply";
+  const char *fault = NULL;
+  const Identity *identity = connection->identity;
+  SSL *tls = connection->tls;
+  if (!write_request(tls, identity, n) || !(body = read_reply(tls, reply, sizeof reply))) fault = "no reply";
   else if (strncmp(reply, "HTTP/1.1 200 ", 13) != 0) fault = "another status than 200";
-  else if (!strstr(provisions ? reply : body, identity->expected)) fault = "another reply";
-  if (!fault) SSL_shutdown(tls);
-  if (fault && body) fprintf(stderr, "load: %.600s\n", reply);
-  SSL_free(tls);
-  close(tcp);
+  else if (!strstr(call == PROVISION ? reply : body, identity->expected)) fault = "another reply";
+  if (fault && body && atomic_load(&errors) == 0) fprintf(stderr, "load: %.600s\n", reply);
   return fault;
 }
 
@@ -155,10 +190,13 @@ static double now(void) {
   return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-static void *work(void *unused) {
-  (void)unused;
+static void *work(void *of_thread) {
+  Connection *connection = of_thread;
   for (int n; (n = atomic_fetch_add(&started, 1)) < requests && now() < deadline;) {
-    const char *fault = exchange(&identities[n % identity_count], n);
+    if (!kept) connection->identity = &identities[n % identity_count];
+    const char *fault = connection->tls ? NULL : open_connection(connection);
+    if (!fault) fault = ask(connection, n);
+    if (fault || !kept) disconnect(connection, !fault);
     atomic_fetch_add(&made, 1);
     if (fault && atomic_fetch_add(&errors, 1) == 0) fprintf(stderr, "load: %s\n", fault);
   }
@@ -166,19 +204,25 @@ static void *work(void *unused) {
 }
 
 int main(int count, char **words) {
-  if (count != 5) give_up("load PORT IDENTITIES AT_ONCE device|provision");
+  if (count != 6) give_up("load PORT IDENTITIES AT_ONCE device|provision|issue new|kept");
   signal(SIGPIPE, SIG_IGN);
   port = atoi(words[1]);
   int at_once = atoi(words[3]);
-  provisions = strcmp(words[4], "provision") == 0;
+  call = strcmp(words[4], "issue") == 0 ? ISSUE : strcmp(words[4], "provision") == 0 ? PROVISION : DEVICE;
+  kept = strcmp(words[5], "kept") == 0;
+  token = getenv("LOAD_TOKEN");
   open_identities(words[2]);
   pthread_t threads[at_once];
+  Connection connections[at_once];
+  for (int i = 0; i < at_once; i++) connections[i] = (Connection){.identity = &identities[i % identity_count]};
   double seconds;
   while (scanf("%d %lf %63s", &requests, &seconds, name) == 3) {
+    for (int i = 0; i < at_once; i++)
+      if (is_over(&connections[i])) disconnect(&connections[i], 0);
     double start = now();
     deadline = start + seconds;
     started = made = errors = 0;
-    for (int i = 0; i < at_once; i++) pthread_create(&threads[i], NULL, work, NULL);
+    for (int i = 0; i < at_once; i++) pthread_create(&threads[i], NULL, work, &connections[i]);
     for (int i = 0; i < at_once; i++) pthread_join(threads[i], NULL);
     printf("%d %d %.6f\n", made, errors, now() - start);
     fflush(stdout);

@@ -1,4 +1,4 @@
-// The devices: load.c, which makes each request over a connection and a full handshake of its own.
+// The devices: load.c, which makes each request over a connection and a full handshake of its own, or over kept ones.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -46,13 +46,15 @@ export class Load implements Disposable {
     program: string,
     port: number,
     identities: readonly Identity[],
-    call: 'device' | 'provision',
+    call: 'device' | 'provision' | 'issue',
     atOnce = usuallyAtOnce,
+    { connections = 'new', token = '' }: { connections?: 'new' | 'kept'; token?: string } = {},
   ) {
     const file = `${program}-${port}-${call}-${atOnce}.txt`;
     writeFileSync(file, identities.map(({ host, pkcs12, expected }) => `${host} ${pkcs12} ${expected}\n`).join(''));
-    this.#child = spawn('taskset', ['-c', `${loadCore}`, program, `${port}`, file, `${atOnce}`, call], {
+    this.#child = spawn('taskset', ['-c', `${loadCore}`, program, `${port}`, file, `${atOnce}`, call, connections], {
       stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, LOAD_TOKEN: token },
     });
     this.#answers = createInterface(this.#child.stdout!)[Symbol.asyncIterator]();
   }

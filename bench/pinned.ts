@@ -16,12 +16,16 @@ const ticksPerSecond = 100;
 export class Pinned implements AsyncDisposable {
   readonly #child: ChildProcess;
 
-  /** Starts a program on the server's core. */
-  constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.#child = spawn('taskset', ['-c', `${serverCore}`, ...command], {
+  /** Starts a program on the server's core, or on those named. */
+  constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}, cores = `${serverCore}`) {
+    this.#child = spawn('taskset', ['-c', cores, ...command], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, ...env },
     });
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
   }
 
   /** Waits for the line of stdout that says it is ready, and gives its match. Throws where the program ends before. */

@@ -1,15 +1,19 @@
-// `npm run bench`: the gateway beside nginx and plain Node, provisioning, the crypto service alone, and the custodians.
+// `npm run bench [-- PART…]`: the gateway beside nginx and plain Node, provisioning beside OpenBao, revocation over nodes, custody.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { benchCustodians } from './custodians.ts';
 import { benchCustodyAway } from './custody-away.ts';
 import { benchFactory } from './factory.ts';
+import type { Figure } from './figures.ts';
 import { Fleetroot } from './fleetroot.ts';
 import { benchGateway } from './gateway.ts';
 import { compileLoad } from './load.ts';
+import { benchMassReturn } from './mass-return.ts';
+import { benchMillion } from './million.ts';
+import { benchNodes } from './nodes.ts';
 import { loadCore, serverCore } from './pinned.ts';
 import { benchProvisioning } from './provisioning.ts';
 import { benchRevocation } from './revocation.ts';
@@ -41,19 +45,67 @@ const dir = mkdtempSync(join(tmpdir(), 'fleetroot-bench-'));
 held.defer(() => rmSync(dir, { recursive: true, force: true }));
 const program = compileLoad(dir);
 
-const small = held.use(await Fleetroot.start(join(dir, 'one')));
-const [account] = await small.fill(1, devices);
-const large = held.use(await Fleetroot.start(join(dir, 'many')));
-const many = await large.fill(accounts, 1);
+/** One server with one account, made when the first part asks for it. */
+const one = once(async () => {
+  const fleetroot = held.use(await Fleetroot.start(join(dir, 'one')));
+  const [account] = await fleetroot.fill(1, devices);
+  return { fleetroot, account: account! };
+});
+const many = once(async () => {
+  const fleetroot = held.use(await Fleetroot.start(join(dir, 'many')));
+  return { fleetroot, accounts: await fleetroot.fill(accounts, 1) };
+});
+const own = (name: string): string => {
+  const home = join(dir, name);
+  mkdirSync(home);
+  return home;
+};
+const script = ({ pathname }: URL): void => {
+  execFileSync('taskset', ['-c', `${serverCore}`, process.execPath, pathname], { stdio: 'inherit' });
+};
 
-await benchGateway(dir, program, { fleetroot: small, account: account! }, { fleetroot: large, accounts: many });
-await benchProvisioning(program, small, account!);
-await benchRevocation(small, account!, 'account-0');
+/** The parts, in the order in which they are run; what they give goes into docs/performance.json. */
+const parts: Record<string, () => Promise<readonly Figure[] | void>> = {
+  gateway: async () => benchGateway(dir, program, await one(), await many()),
+  'mass-return': async () => {
+    const { fleetroot, account } = await one();
+    await benchMassReturn(program, fleetroot, account);
+  },
+  provisioning: async () => {
+    const { fleetroot, account } = await one();
+    return benchProvisioning(program, fleetroot, account);
+  },
+  revocation: async () => {
+    const { fleetroot, account } = await one();
+    await benchRevocation(fleetroot, account, 'account-0');
+  },
+  million: async () => benchMillion(program, await one()),
+  nodes: () => benchNodes(own('nodes')),
+  'crypto-service': async () => script(new URL('crypto-service.ts', import.meta.url)),
+  'issuance-records': async () => script(new URL('issuance-records.ts', import.meta.url)),
+  custodians: () => benchCustodians(program, own('custodians')),
+  'custody-away': () => benchCustodyAway(program, own('custody-away')),
+  factory: () => benchFactory(own('factory')),
+};
 
-console.log('\nThe crypto service alone');
-const cryptoService = new URL('crypto-service.ts', import.meta.url).pathname;
-execFileSync('taskset', ['-c', `${serverCore}`, process.execPath, cryptoService], { stdio: 'inherit' });
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => parts[name] === undefined);
+if (unknown.length > 0) throw new Error(`There is no part ${unknown.join(', ')}: ${Object.keys(parts).join(', ')}.`);
+for (const [name, part] of Object.entries(parts)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  const figures = await part();
+  if (figures) record(figures);
+}
 
-await benchCustodians(program, dir);
-await benchCustodyAway(program, dir);
-await benchFactory(dir);
+/** Puts figures in the place of those of an earlier run. */
+function record(figures: readonly Figure[]): void {
+  const file = new URL('../docs/performance.json', import.meta.url).pathname;
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Figure[]) : [];
+  const isNew = ({ what, against }: Figure) => figures.some((each) => each.what === what && each.against === against);
+  writeFileSync(file, `${JSON.stringify([...before.filter((each) => !isNew(each)), ...figures], null, 2)}\n`);
+}
+
+function once<Made>(make: () => Promise<Made>): () => Promise<Made> {
+  let made: Promise<Made> | undefined;
+  return () => (made ??= make());
+}

@@ -10,10 +10,14 @@ import {
   type OutboundSettings,
   readNotification,
 } from './config/notification.ts';
-import { address, addresses, domain, hosts, origin, port, ports } from './config/network.ts';
+import { type DatabaseSettings, databaseSettings, type NodeSettings, readDatabase } from './config/database.ts';
+import { type GatewaySettings, gatewaySettings, readGateway } from './config/gateway.ts';
+import { address, addresses, hosts, origin, port } from './config/network.ts';
+import { type LimitSettings, limitSettings, readLimits } from './config/limits.ts';
 import { type OidcSettings, oidcSettings, readOidc } from './config/oidc.ts';
 import { type Pkcs11Settings, pkcs11Settings, readPkcs11 } from './config/pkcs11.ts';
-import { type Parse, text, wholeNumber } from './config/value.ts';
+import { readRetention, type RetentionSettings, retentionSettings } from './config/retention.ts';
+import { milliseconds, oneOf, type Parse, text, wholeNumber } from './config/value.ts';
 import { readVault, type VaultSettings, vaultSettings } from './config/vault.ts';
 import { Problem } from './problem.ts';
 import { parseDuration } from './time.ts';
@@ -22,29 +26,8 @@ import { parseDuration } from './time.ts';
 export interface Config {
   /** Absolute path of the data directory. */
   readonly dataDir: string;
-  readonly gateway: {
-    /** Accounts are reached at `<uuid>.<domain>`. */
-    readonly domain: string;
-    /** The addresses listened on; `::` is every address, IPv4 too. */
-    readonly address: string;
-    readonly ports: readonly number[];
-    /** The port that clients are told, where it is not the first one listened on. */
-    readonly publicPort: number | null;
-    /** Name or UUID of the account that serves connections without SNI to an address of no account. */
-    readonly defaultAccount: string | null;
-    /** `reply`: a refusal is told in JSON; `silent`: the connection ends without a word. */
-    readonly refusals: 'reply' | 'silent';
-    /** How long a TLS handshake may take, in milliseconds. */
-    readonly handshakeTimeout: number;
-    /** How long a request's header may take, in milliseconds. */
-    readonly headersTimeout: number;
-    /** How long a whole request may take to arrive, in milliseconds. */
-    readonly requestTimeout: number;
-    /** How long an idle connection is kept, in milliseconds. */
-    readonly idleTimeout: number;
-    /** How many connections may be open that have not finished their handshake. */
-    readonly maxUnauthenticated: number;
-  };
+  readonly gateway: GatewaySettings;
+  readonly limits: LimitSettings;
   readonly operator: {
     /** The address listened on. Plain HTTP is spoken on loopback alone. */
     readonly address: string;
@@ -59,6 +42,8 @@ export interface Config {
     readonly sessionIdle: number;
     readonly sessionLifetime: number;
   };
+  readonly database: DatabaseSettings;
+  readonly node: NodeSettings;
   readonly custody: {
     /** Where the master key is; null for `master.key` in the data directory. */
     readonly masterKey: MasterKeyPlace | null;
@@ -83,6 +68,7 @@ export interface Config {
     /** How many refusals are kept for each account. */
     readonly kept: number;
   };
+  readonly retention: RetentionSettings;
   readonly audit: AuditSettings;
   readonly events: EventSettings;
   readonly outbound: OutboundSettings;
@@ -119,17 +105,10 @@ export interface MasterKeyPlace {
 const custodianNames = ['software', 'vault', 'pkcs11'] as const;
 export type CustodianName = (typeof custodianNames)[number];
 
-const longestTimeout = 24 * 60 * 60 * 1000;
 /** As systemd takes it: a file's name in a directory of the unit's own (systemd.exec(5), LoadCredential=). */
 const credential: Parse = (value) => {
   if (typeof value === 'string' && /^(?!\.{1,2}$)[\x21-\x2e\x30-\x7e]{1,255}$/.test(value)) return value;
   throw new Error('is to be the name of a systemd credential');
-};
-
-const milliseconds: Parse = (value) => {
-  const time = typeof value === 'string' ? parseDuration(value) : null;
-  if (time !== null && time <= longestTimeout) return time;
-  throw new Error('is to be a time such as "500ms", "10s" or "2m", of a day at the most');
 };
 
 const duration: Parse = (value) => {
@@ -138,26 +117,10 @@ const duration: Parse = (value) => {
   throw new Error('is to be a time such as "90d" or "20y"');
 };
 
-const oneOf =
-  (...words: string[]): Parse =>
-  (value) => {
-    if (typeof value === 'string' && words.includes(value)) return value;
-    throw new Error(`is to be one of ${words.join(', ')}`);
-  };
-
 /** Every setting: its key in fleetroot.toml (`section.key`), how it is read, and its default. */
 const settings = {
-  'gateway.domain': [domain, 'gateway.localhost'],
-  'gateway.address': [address, '::'],
-  'gateway.port': [ports, [8443]],
-  'gateway.public_port': [wholeNumber(1, 65_535), null],
-  'gateway.default_account': [text, null],
-  'gateway.refusals': [oneOf('reply', 'silent'), 'reply'],
-  'gateway.handshake_timeout': [milliseconds, 10_000],
-  'gateway.headers_timeout': [milliseconds, 10_000],
-  'gateway.request_timeout': [milliseconds, 60_000],
-  'gateway.idle_timeout': [milliseconds, 60_000],
-  'gateway.max_unauthenticated': [wholeNumber(1, 1_000_000), 4096],
+  ...gatewaySettings,
+  ...limitSettings,
   'operator.address': [address, '127.0.0.1'],
   'operator.port': [port, 8080],
   'operator.hosts': [hosts, []],
@@ -166,6 +129,7 @@ const settings = {
   'operator.public_url': [origin, null],
   'operator.session_idle': [milliseconds, 30 * 60_000],
   'operator.session_lifetime': [milliseconds, 12 * 60 * 60_000],
+  ...databaseSettings,
   'custody.default': [oneOf(...custodianNames), 'software'],
   'custody.timeout': [milliseconds, 5_000],
   'custody.master_key_file': [text, null],
@@ -185,6 +149,7 @@ const settings = {
   ...oidcSettings,
   'trust.owner_file': [text, null],
   'refusals.kept': [wholeNumber(10, 1_000_000), 1000],
+  ...retentionSettings,
   ...auditSettings,
   ...notificationSettings,
   'metrics.open': [oneOf('loopback', 'nobody', 'anyone'), 'loopback'],
@@ -252,19 +217,8 @@ export function loadConfig({
 
   const config = {
     dataDir: directory,
-    gateway: {
-      domain: read('gateway.domain'),
-      address: read('gateway.address'),
-      ports: read('gateway.port'),
-      publicPort: read('gateway.public_port'),
-      defaultAccount: read('gateway.default_account'),
-      refusals: read('gateway.refusals'),
-      handshakeTimeout: read('gateway.handshake_timeout'),
-      headersTimeout: read('gateway.headers_timeout'),
-      requestTimeout: read('gateway.request_timeout'),
-      idleTimeout: read('gateway.idle_timeout'),
-      maxUnauthenticated: read('gateway.max_unauthenticated'),
-    },
+    gateway: readGateway(read),
+    limits: readLimits(read),
     operator: {
       address: read('operator.address'),
       port: read('operator.port'),
@@ -274,6 +228,7 @@ export function loadConfig({
       sessionIdle: read('operator.session_idle'),
       sessionLifetime: read('operator.session_lifetime'),
     },
+    ...readDatabase(read, faults),
     custody: {
       default: read('custody.default'),
       timeout: read('custody.timeout'),
@@ -285,6 +240,7 @@ export function loadConfig({
     oidc: readOidc(read, faults),
     trust: { ownerFile: read('trust.owner_file') },
     refusals: { kept: read('refusals.kept') },
+    retention: readRetention(read),
     audit: readAudit(read),
     ...readNotification(read),
     metrics: { open: read('metrics.open'), accounts: read('metrics.accounts') },
@@ -337,7 +293,11 @@ function operatorCertificate(read: (key: SettingKey) => unknown, faults: string[
 }
 
 function optionOf(key: SettingKey): string {
-  return key === 'gateway.public_port' ? 'public-port' : key.replaceAll('.', '-').replaceAll('_', '-');
+  const named: Partial<Record<SettingKey, string>> = {
+    'gateway.public_port': 'public-port',
+    'gateway.workers': 'workers',
+  };
+  return named[key] ?? key.replaceAll('.', '-').replaceAll('_', '-');
 }
 
 /** The settings of a TOML file by their dotted keys; a file that must exist and does not is a fault. */

@@ -2,6 +2,7 @@
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Metric, Registry } from 'prom-client';
 import { AccountLabels } from './metrics/account-labels.ts';
+import { allTogether, type OfProcess, type Snapshot } from './metrics/of-processes.ts';
 import { programVersion } from './version.ts';
 
 /** How a metric is told of in docs/metrics.md. */
@@ -52,6 +53,7 @@ export class Metrics {
   /** Which accounts have series of their own. */
   readonly accounts: AccountLabels;
   #scrape: Promise<string> | null = null;
+  #others: () => Promise<readonly OfProcess[]> = async () => [];
 
   /** `accounts` is how many accounts have series of their own at the most. */
   constructor({ accounts = 100 }: { accounts?: number } = {}) {
@@ -66,9 +68,15 @@ export class Metrics {
     ['part'],
   );
 
+  readonly workers = this.#sampled(
+    'fleetroot_gateway_processes',
+    'Processes that serve devices beside the one that is scraped; none where that one does it itself.',
+    [],
+  );
+
   readonly handshakes = this.#ofAccounts(
     'fleetroot_handshakes_total',
-    'TLS handshakes on the device gateway that have ended: done, unknown_host, no_host, resumed, timed_out, failed.',
+    'TLS handshakes on the device gateway that have ended: done, resumed (an earlier session, taken up again), unknown_host, no_host, over_rate, crowded_out, timed_out, failed.',
     ['outcome'],
   );
   readonly handshakeDuration = this.#histogram(
@@ -79,7 +87,12 @@ export class Metrics {
   );
   readonly crowdedOut = this.#counter(
     'fleetroot_connections_crowded_out_total',
-    'Connections on the device gateway that had sent nothing and were ended to make room for others.',
+    'Connections on the device gateway that were ended to make room for others, or for lack of it.',
+    [],
+  );
+  readonly proxyHeadersRefused = this.#counter(
+    'fleetroot_proxy_headers_refused_total',
+    'Connections from load balancers that did not begin with a header of the PROXY protocol, and were ended.',
     [],
   );
   readonly deviceConnections = this.#sampled(
@@ -90,6 +103,11 @@ export class Metrics {
   readonly unidentifiedConnections = this.#sampled(
     'fleetroot_unidentified_connections',
     'Connections on the device gateway of whom it is not known yet who they are.',
+    [],
+  );
+  readonly waitingConnections = this.#sampled(
+    'fleetroot_waiting_connections',
+    'Connections on the device gateway that wait for their turn to begin a handshake.',
     [],
   );
   readonly deviceRequests = this.#ofAccounts(
@@ -132,9 +150,12 @@ export class Metrics {
     ['custodian', 'operation', 'outcome'],
     calls,
   );
-  readonly custodyAway = this.#sampled('fleetroot_custody_away', '1 while the custodian does nothing, else 0.', [
-    'custodian',
-  ]);
+  readonly custodyAway = this.#sampled(
+    'fleetroot_custody_away',
+    '1 while the custodian does nothing, else 0.',
+    ['custodian'],
+    'max',
+  );
 
   readonly registryReads = this.#histogram(
     'fleetroot_registry_read_duration_seconds',
@@ -247,7 +268,20 @@ export class Metrics {
     return this.#scrape;
   }
 
+  /** Has every scrape tell of other processes of the same server, too. */
+  withOthers(read: () => Promise<readonly OfProcess[]>): void {
+    this.#others = read;
+  }
+
+  /** All values at this moment, for the process that is scraped. */
+  async snapshot(): Promise<Snapshot> {
+    const [ours, process] = await Promise.all([this.#registry.getMetricsAsJSON(), processMetrics().getMetricsAsJSON()]);
+    return { ours, process };
+  }
+
   async #collect(): Promise<string> {
+    const others = await this.#others();
+    if (others.length > 0) return allTogether(await this.snapshot(), others);
     const [ours, process] = await Promise.all([this.#registry.metrics(), processMetrics().metrics()]);
     return `${ours}\n${process}`;
   }
@@ -266,10 +300,11 @@ export class Metrics {
 
   #gauge<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Gauge<Label> {
     this.#documented.push({ name, type: 'gauge', labels: labelNames, help });
-    return new Gauge({ name, help, labelNames, registers: [this.#registry] });
+    return new Gauge({ name, help, labelNames, registers: [this.#registry], aggregator: 'first' });
   }
 
-  #sampled(name: string, help: string, labelNames: readonly string[]): Sampled {
+  /** `together` is how the values of several processes make one. */
+  #sampled(name: string, help: string, labelNames: readonly string[], together: 'sum' | 'max' = 'sum'): Sampled {
     this.#documented.push({ name, type: 'gauge', labels: labelNames, help });
     const sources: (() => Samples | Promise<Samples>)[] = [];
     const gauge = new Gauge({
@@ -277,6 +312,7 @@ export class Metrics {
       help,
       labelNames,
       registers: [],
+      aggregator: together,
       async collect() {
         const samples = await Promise.all(sources.map(async (read) => read()));
         this.reset();

@@ -2,57 +2,59 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from './config.ts';
-import type { Custodian } from './custody/custodian.ts';
-import { createPkcs11Custodian } from './custody/pkcs11.ts';
-import type { Seal } from './custody/seal.ts';
-import { createSoftwareCustodian } from './custody/software.ts';
-import { createVaultCustodian } from './custody/vault.ts';
-import { WatchedCustodian, type WatchOptions } from './custody/watch.ts';
-import { Gateway } from './gateway/listener.ts';
-import type { GatewayCredentials } from './gateway/trust.ts';
-import { openGatewayKey } from './issuing/gateway-ca.ts';
 import { completeGateways, renewGateways } from './issuing/gateway-renewal.ts';
-import { HeldKeys } from './issuing/held-keys.ts';
-import { Issuer } from './issuing/issuer.ts';
-import { strandedKeys } from './issuing/key-check.ts';
+import type { Issuer } from './issuing/issuer.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { openLogin } from './login/login.ts';
 import { offerFirstAdministrator } from './login/operators.ts';
 import { SingleSignOn } from './login/single-sign-on.ts';
 import { Tokens } from './login/tokens.ts';
-import { settleAllowListImports } from './operator/allow-list-import.ts';
 import { startOperator } from './operator/api.ts';
 import { authenticator } from './operator/auth.ts';
-import type { Readiness, ReadinessFault } from './operator/readiness.ts';
+import type { Readiness } from './operator/readiness.ts';
 import { createOutbound } from './outbound.ts';
-import { Problem } from './problem.ts';
 import { checkpointTargets } from './notification/checkpoint-targets.ts';
-import { KeyPool } from './provisioning/key-pool.ts';
 import { watchOwnerTrust } from './provisioning/owner-standing.ts';
 import type { Provisioning } from './provisioning/provisioning.ts';
 import { TrustFile } from './provisioning/trust-file.ts';
-import { gatewayCasOf, gatewayCertificateOf } from './registry/gateway-cas.ts';
-import { openRegistry, type Registry } from './registry/writer.ts';
 import { Inventory } from './server/inventory.ts';
+import { Retention } from './server/retention.ts';
 import { AuditKeeper, sampleAudit } from './server/audit-keeper.ts';
+import { noBackups, openBackups } from './server/backups.ts';
+import { custodianFaults, keyFaults, strandedKeyFaults } from './server/custodians.ts';
 import { finishRotation, openMasterKey, rotationOf } from './server/master-key.ts';
 import { custodyEvent, openNotifications } from './server/notifications.ts';
 import { openOperatorCertificates } from './server/operator-certificate.ts';
-import { formatInstant } from './time.ts';
-import { certificateToPem } from './x509/certificate.ts';
-import { encodePem } from './x509/pem.ts';
+import { databaseFaults, faultsFrom, openServerRegistry, settleInterrupted } from './server/registry.ts';
+import { restorationFaults } from './server/restoration.ts';
+import { openGateway, openServing } from './server/serving.ts';
+import { renewTicketKeys } from './server/ticket-keys.ts';
+import { canSharePorts } from './server/shared-ports.ts';
+import { Workers } from './server/workers.ts';
 
 /** How often gateway certificates and keys to be destroyed are looked at, in milliseconds. */
 const renewalInterval = 60 * 60 * 1000;
-/** How often keys that could not be used are tried again, in milliseconds. */
-const recheckInterval = 10 * 1000;
+
+/** How often the keys of TLS tickets are looked at, in milliseconds. */
+const ticketKeyInterval = 30 * 1000;
 
 /** How often owner-signed trust is looked at, in milliseconds: the registry may have been changed past this program. */
 const ownerTrustInterval = 3 * 1000;
 
-/** A server that serves. Disposing of it ends it in order. */
+/** What devices connect to: this process itself, or gateway processes. */
+interface Front {
+  readonly ports: readonly number[];
+  listen(provisioning: Provisioning): Promise<void>;
+  drain(): void;
+  finish(): Promise<void>;
+  /** Gateway processes read the keys of TLS tickets in their own time. */
+  refreshTickets?(): Promise<void>;
+}
+
+/** A server that serves. Disposing of it ends it at once, and what devices have under way; after `drain` there is none. */
 export interface Server extends AsyncDisposable {
   readonly gatewayPorts: readonly number[];
   readonly operatorPort: number;
@@ -62,10 +64,17 @@ export interface Server extends AsyncDisposable {
   readonly operatorUrl: string;
   /** Renews the gateway certificates that are due now; done every hour by itself. */
   renewGatewayCertificates(): Promise<void>;
+  /** Makes the next key of TLS tickets where that is due; done twice a minute by itself. */
+  renewTicketKeys(): Promise<void>;
   /** Counts for the metrics what there is; done every half minute by itself. */
   countInventory(): Promise<void>;
-  /** Tells of what ends soon and of refusals that were gathered, and takes old events away; done every minute by itself. */
+  /** Tells of what ends soon and of refusals that were gathered, and takes away what is old; done every minute by itself. */
   keepEvents(): Promise<void>;
+  /**
+   * Ends the serving of devices in order: `/readyz` fails at once, for `gateway.drain` whoever comes is served still, then
+   * the ports close. Resolves when what was under way is finished, which takes 8 seconds at the most.
+   */
+  drain(): Promise<void>;
   /** Resolves with the error when the server cannot go on; never otherwise. */
   readonly failed: Promise<Error>;
 }
@@ -88,44 +97,47 @@ export async function startServer(
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
 
   const metrics = new Metrics({ accounts: config.metrics.accounts });
-  const registry = opened.use(
-    await openRegistry({ file: join(config.dataDir, 'registry.db'), clock, onFailure: failure.resolve, metrics }),
-  );
-  const masterKey = opened.use(await openMasterKey(config, registry, log));
+  const own = opened.use(await openServerRegistry(config, { clock, onFailure: failure.resolve, metrics }));
+  const workers = (await hasWorkers(config, log))
+    ? opened.use(new Workers({ config, registry: own, metrics, log, clock, onFailure: failure.resolve }))
+    : null;
+  const registry = workers?.registry ?? own;
+  const starting = opened.use(await own.alone('start'));
+  const masterKey = opened.use(await openMasterKey(config, registry, log, async () => workers?.followRotation()));
   const { seal } = masterKey;
-  await settleWhatWasInterrupted(registry, log);
-  await settleAllowListImports(registry);
+  opened.use(await settleInterrupted(config, registry, log));
 
   const outbound = createOutbound(config.outbound.allow);
   const notifications = opened.use(await openNotifications(config, { registry, seal, outbound, clock, log, metrics }));
   const { events, webhooks, keeper } = notifications;
-  const custodians = openCustodians(config, seal, {
-    log,
-    clock,
-    onWell: () => tend(complete),
-    metrics,
-    tell: (news) => void keeper.note(custodyEvent(news)),
-  });
-  for (const custodian of custodians.values()) opened.use(custodian);
-  const keys = new HeldKeys({ registry, custodians, newKeysIn: config.custody.default });
-  const issuer = new Issuer({ registry, keys, clock, metrics });
+  const trustFile = await TrustFile.open(config.dataDir, config.trust.ownerFile);
+  const serving = opened.use(
+    openServing(config, {
+      registry,
+      seal,
+      trustFile,
+      outbound,
+      log,
+      clock,
+      metrics,
+      onWell: () => {
+        workers?.knowCustodians(custodians);
+        tend(complete);
+      },
+      tell: (news) => {
+        workers?.knowCustodians(custodians);
+        void keeper.note(custodyEvent(news));
+      },
+      port: () => gateway.ports[0] ?? 0,
+    }),
+  );
+  const { provisioning, custodians, keys } = serving;
+  const { issuer } = provisioning;
   const targets = checkpointTargets({ file: config.audit.checkpointFile, syslog: config.audit.syslog });
   const audit = opened.use(await AuditKeeper.open({ registry, keys, clock, targets, log }));
-  const keyPool = opened.use(new KeyPool());
-  const trustFile = await TrustFile.open(config.dataDir, config.trust.ownerFile);
-  const publicPort = () => config.gateway.publicPort ?? gateway.ports[0] ?? 0;
-  const provisioning: Provisioning = {
-    registry,
-    issuer,
-    seal,
-    keyPool,
-    trustFile,
-    outbound,
-    clock,
-    gateway: { domain: config.gateway.domain, publicPort },
-  };
   const operatorCertificates = await openOperatorCertificates(config, { issuer, seal, log });
   const renew = async () => {
+    await using _turn = await own.alone('renewal');
     await operatorCertificates.renew();
     await renewGateways(issuer, seal, log);
   };
@@ -144,16 +156,22 @@ export async function startServer(
   tend(complete);
   await tended;
   every(renewalInterval, () => tend(renew));
-  every(recheckInterval, () => void keys.recheckFailing());
   const stranded = await strandedKeyFaults(issuer, clock(), log);
 
-  const { defaultAccount, ...listening } = config.gateway;
-  const gateway = new Gateway(
-    { ...listening, defaultAccount, refusalsKept: config.refusals.kept },
-    { provisioning, credentialsOf: (account_id) => gatewayCredentials(registry, seal, account_id), log, metrics },
-  );
-  opened.use(gateway);
+  const gateway: Front = workers ?? opened.use(openGateway(config, provisioning, { log, metrics }));
+  const renewTickets = async () => {
+    const { resumption, ticketKeyLifetime: lifetime } = config.gateway;
+    if (resumption === 'on') await renewTicketKeys(registry, seal, { now: clock(), lifetime, log });
+    await gateway.refreshTickets?.();
+  };
+  await renewTickets();
+  every(ticketKeyInterval, () => {
+    renewTickets().catch((error: unknown) =>
+      log.error({ err: error }, 'the keys of TLS tickets could not be looked at'),
+    );
+  });
   let listens = false;
+  let ending = false;
   const ownerTrust = watchOwnerTrust(provisioning, clock, log);
   every(ownerTrustInterval, () => {
     ownerTrust().catch((error: unknown) => log.error({ err: error }, 'owner-signed trust could not be looked at'));
@@ -175,12 +193,28 @@ export async function startServer(
   opened.use(login.failures);
   const operatorUrl = (): string => publicUrl ?? `https://localhost:${operator.port}`;
   const sso = config.oidc && new SingleSignOn(login, config.oidc, () => `${operatorUrl()}/api/v1/session/sso/callback`);
+  const registryFaults = faultsFrom(registry, async () => [
+    ...(await ownerTrust()),
+    ...(await restorationFaults(registry)),
+  ]);
   const ready = async (): Promise<Readiness> => ({
-    serving: listens,
-    faults: [...faultsOf(custodians), ...stranded, ...keyFaults(keys, clock()), ...(await ownerTrust())],
+    serving: listens && workers?.serving !== false,
+    ending,
+    faults: [
+      ...databaseFaults(config, registry, clock()),
+      ...custodianFaults(custodians),
+      ...stranded,
+      ...keyFaults(issuer, clock()),
+      ...((await workers?.faults()) ?? []),
+      ...(await registryFaults()),
+    ],
   });
   sampleAudit(metrics, registry.read);
   metrics.readinessFaults.from(async () => (await ready()).faults.map(({ part }) => [{ part }, 1]));
+  const backups =
+    config.database.url === null
+      ? opened.use(await openBackups({ dataDir: config.dataDir, masterKey, clock }))
+      : noBackups;
   const operator = opened.use(
     await startOperator({
       socketPath: join(config.dataDir, 'operator.sock'),
@@ -190,6 +224,7 @@ export async function startServer(
       provisioning,
       custody: rotationOf(masterKey, log),
       audit,
+      backups,
       log,
       metrics,
       metricsOpen: config.metrics.open,
@@ -203,10 +238,16 @@ export async function startServer(
       ready,
     }),
   );
+  const retention = opened.use(new Retention({ registry, clock, ...config.retention, log }));
   const inventory = opened.use(new Inventory(registry, metrics, clock));
   inventory.start(log);
-  await gateway.listen();
+  if (workers !== null) {
+    await Promise.allSettled([...custodians.values()].map((custodian) => custodian.check()));
+    workers.knowCustodians(custodians);
+  }
+  await gateway.listen(provisioning);
   listens = true;
+  await starting[Symbol.asyncDispose]();
   finishRotation(masterKey, log);
 
   const firstSecret = login.settings.passwords ? await offerFirstAdministrator(login) : null;
@@ -218,58 +259,28 @@ export async function startServer(
     gatewayPorts: gateway.ports,
     operatorPort: operator.port,
     renewGatewayCertificates: renew,
+    renewTicketKeys: renewTickets,
     countInventory: () => inventory.count(),
-    keepEvents: () => keeper.look(),
+    async keepEvents() {
+      await keeper.look();
+      await retention.look();
+    },
     failed: failure.promise,
+    async drain() {
+      ending = true;
+      gateway.drain();
+      await pause(config.gateway.drain);
+      await gateway.finish();
+    },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }
 
-/** The custodians that are configured, by their names, each of them watched. */
-function openCustodians(config: Config, seal: Seal, watching: WatchOptions): Map<string, WatchedCustodian> {
-  const { vault, pkcs11 } = config;
-  const { timeout } = config.custody;
-  const all: Custodian[] = [createSoftwareCustodian(seal)];
-  if (vault !== null) all.push(createVaultCustodian({ ...vault, timeout }));
-  if (pkcs11 !== null) {
-    all.push(createPkcs11Custodian({ ...pkcs11, timeout, withheldVariables: secretVariables(config) }));
-  }
-  return new Map(all.map((custodian) => [custodian.name, new WatchedCustodian(custodian, watching)]));
-}
-
-/** The environment variables with secrets that are this process's alone. */
-function secretVariables({ custody: { masterKey, nextMasterKey }, vault, oidc }: Config): string[] {
-  const places = [masterKey, nextMasterKey].flatMap((place) => (place?.in === 'variable' ? [place.name] : []));
-  const secret = oidc?.clientSecret ?? null;
-  if (secret !== null && 'variable' in secret) places.push(secret.variable);
-  return vault !== null && 'variable' in vault.login ? [...places, vault.login.variable] : places;
-}
-
-/** The custodians that are away, as `/readyz` tells it. */
-function faultsOf(custodians: ReadonlyMap<string, WatchedCustodian>): ReadinessFault[] {
-  return [...custodians.values()].flatMap(({ name, trouble }): ReadinessFault[] => {
-    if (trouble === null) return [];
-    const { fault, message: reason } = trouble.problem;
-    return [{ part: 'custody', custodian: name, fault, reason, since: formatInstant(trouble.since) }];
-  });
-}
-
-/** Custodians that hold keys of ours and are not configured: each is told once, at the start. */
-async function strandedKeyFaults({ registry, keys }: Issuer, now: number, log: Log): Promise<ReadinessFault[]> {
-  return [...(await strandedKeys(registry.read, keys))].map(([custodian, count]): ReadinessFault => {
-    const reason = `${count} key(s) lie in the custodian ${custodian}, which is not configured.`;
-    log.warn({ custodian, keys: count }, reason);
-    return { part: 'custody', custodian, fault: 'unavailable', reason, since: formatInstant(now) };
-  });
-}
-
-/** Keys that could not be used the last time, though their custodian is there: the first of each custodian. */
-function keyFaults({ failing }: HeldKeys, now: number): ReadinessFault[] {
-  const first = new Map(failing.toReversed().map((each) => [each.key.custodian, each]));
-  return [...first].map(([custodian, { problem, since }]) => {
-    const at = formatInstant(Math.round(now - (performance.now() - since)));
-    return { part: 'custody', custodian, fault: problem.fault, reason: problem.message, since: at };
-  });
+/** Whether devices are served by processes of their own: where several cannot share a port, this one serves them. */
+async function hasWorkers({ gateway: { workers } }: Config, log: Log): Promise<boolean> {
+  if (workers === 1 || (await canSharePorts())) return workers > 1;
+  log.warn({ workers }, 'one process serves all: on this system several cannot listen on one port');
+  return false;
 }
 
 /** Keys of deleted accounts whose custodian was away at the time. */
@@ -277,26 +288,4 @@ async function destroyCondemned({ keys }: Issuer, log: Log): Promise<void> {
   for (const { key, error } of await keys.destroyCondemned()) {
     log.warn({ err: error, key: key.id, custodian: key.custodian }, 'a key could not be destroyed yet');
   }
-}
-
-/** A server that was killed leaves what it was doing half done: what nobody was told of is undone. */
-async function settleWhatWasInterrupted(registry: Registry, log: Log): Promise<void> {
-  const unready = await registry.write('removeUnreadyAccounts', {});
-  const { abandoned } = await registry.write('settleInterrupted', {});
-  if (unready.length > 0 || abandoned > 0) {
-    log.info({ accounts: unready.length, certificates: abandoned }, 'undid what a killed server had left half done');
-  }
-}
-
-/** What TLS needs in process: the account's present gateway certificate, its CA, and its key opened. */
-async function gatewayCredentials(registry: Registry, seal: Seal, account_id: string): Promise<GatewayCredentials> {
-  const row = await gatewayCertificateOf(registry.read, account_id);
-  const cas = await gatewayCasOf(registry.read, account_id);
-  const ca = cas.find((each) => each.id === row?.gateway_ca_id);
-  if (!row || !ca) throw new Problem('unavailable', `The account ${account_id} has no gateway certificate.`);
-  using key = openGatewayKey(seal, row);
-  return {
-    chain: certificateToPem(Buffer.from(row.certificate)) + certificateToPem(Buffer.from(ca.certificate)),
-    key: encodePem('PRIVATE KEY', key.reveal()),
-  };
 }

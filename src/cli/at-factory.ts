@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Config, loadConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import type { AtFactory } from '../factory/control.ts';
 import type { Secret } from '../secret.ts';
 import type { Session } from './command.ts';
@@ -50,6 +50,7 @@ export async function atFactoryOf<T>(
   first: (config: Config) => Promise<Secret | null> = async () => null,
 ): Promise<T> {
   // Loaded here, since no command of the server needs the factory's code.
+  const { loadConfig } = await import('../config.ts');
   const { atFactory } = await import('../factory/control.ts');
   const config = loadConfig({ dataDir: factoryDirOf(given, env), env });
   using typed = new DisposableStack();

@@ -1,6 +1,6 @@
 // The client of the operator API: calls, lists page after page, and streams, wherever the server is.
 
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { isProblemCode, Problem } from '../problem.ts';
 import type { ProblemJson } from '../operator/schemas.ts';
 import { failureOf, type Place, send } from './connection.ts';
@@ -16,6 +16,18 @@ export interface Client {
   list<Item>(path: string, most?: number): Promise<Item[]>;
   /** A reply as it comes, of the media type asked for. */
   stream(path: string, accept: string): Promise<AsyncIterable<Buffer>>;
+  /** The same of what a POST makes, with the fields of its header. */
+  download(
+    path: string,
+    accept: string,
+    body: Body,
+  ): Promise<{ headers: IncomingHttpHeaders; content: AsyncIterable<Buffer> }>;
+  /** The same of what a POST makes, with the fields of its header. */
+  download(
+    path: string,
+    accept: string,
+    body: Body,
+  ): Promise<{ headers: IncomingHttpHeaders; content: AsyncIterable<Buffer> }>;
   post<Reply>(path: string, body?: Body): Promise<Reply>;
   put<Reply>(path: string, body: Body): Promise<Reply>;
   patch<Reply>(path: string, body: Body): Promise<Reply>;
@@ -54,12 +66,14 @@ export function openClient(dataDir: string): Client {
 }
 
 /** The client of the server at a place. It connects anew for each call. */
-export function clientOf(place: Place): Client {
+export function clientOf(place: Place, warn: (sentence: string) => void = () => {}): Client {
   const open = async (method: string, path: string, accept: string, body?: Body): Promise<IncomingMessage> => {
     const payload = body === undefined ? null : body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
     const type =
       body === undefined ? null : body instanceof Uint8Array ? 'application/octet-stream' : 'application/json';
     const reply = await send(place, { method, path, accept, type, payload });
+    const unconfirmed = reply.headers['fleetroot-unconfirmed'];
+    if (unconfirmed !== undefined) warn(unconfirmedSentence(String(unconfirmed)));
     if ((reply.statusCode ?? 0) >= 400) throw problemOf(reply.statusCode ?? 0, await whole(reply, place));
     return reply;
   };
@@ -82,11 +96,20 @@ export function clientOf(place: Place): Client {
       const reply = await open('GET', root + path, accept);
       return pieces(reply, place);
     },
+    async download(path, accept, body) {
+      const reply = await open('POST', root + path, accept, body);
+      return { headers: reply.headers, content: pieces(reply, place) };
+    },
     post: (path, body) => json('POST', path, body),
     put: (path, body) => json('PUT', path, body),
     patch: (path, body) => json('PATCH', path, body),
     delete: (path) => json('DELETE', path),
   };
+}
+
+function unconfirmedSentence(names: string): string {
+  const nodes = names.split(', ').map(decodeURIComponent).join(', ');
+  return `These nodes have not confirmed yet that they act on this: ${nodes}. They may still let in what is to be kept out.`;
 }
 
 async function* pieces(reply: IncomingMessage, place: Place): AsyncGenerator<Buffer> {

@@ -3,9 +3,11 @@
 import { accountCommands } from './account-commands.ts';
 import { allowListCommands } from './allow-list-commands.ts';
 import { auditCommands } from './audit-commands.ts';
+import { backup, restorationCommands, restore } from './backup-commands.ts';
 import type { Command } from './command.ts';
 import { credentialsCommands } from './credentials-commands.ts';
 import { custodyCommands } from './custody-commands.ts';
+import { nodeCommands } from './node-commands.ts';
 import { completion } from './completion-command.ts';
 import { demo } from './demo-command.ts';
 import { deviceCommands } from './device-commands.ts';
@@ -27,6 +29,7 @@ import { memberCommands } from './member-commands.ts';
 import { operatorCommands } from './operator-commands.ts';
 import { explain, refusalCommands } from './refusal-commands.ts';
 import { loginCommands } from './login-commands.ts';
+import { registryCommands } from './registry-commands.ts';
 import { serve } from './serve-command.ts';
 import { tokenCommands } from './token-commands.ts';
 import { upstreamCommands } from './upstream-commands.ts';
@@ -51,7 +54,12 @@ export const commands: readonly Command[] = [
   ...webhookCommands,
   ...tokenCommands,
   ...custodyCommands,
+  ...nodeCommands,
   ...auditCommands,
+  backup,
+  restore,
+  ...restorationCommands,
+  ...registryCommands,
   ...operatorCommands,
   ...memberCommands,
   ...loginCommands,

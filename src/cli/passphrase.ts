@@ -18,6 +18,11 @@ export function newPassphrase(terminal: Terminal): Promise<Secret> {
   return askTwice(terminal, 'passphrase', `Passphrase for the private key (at least ${leastCharacters} characters): `);
 }
 
+/** Asks for the passphrase that a back-up is to be encrypted under, twice, as `newPassphrase` does. */
+export function newBackupPassphrase(terminal: Terminal): Promise<Secret> {
+  return askTwice(terminal, 'passphrase', `Passphrase for the back-up (at least ${leastCharacters} characters): `);
+}
+
 /** Asks for the new passphrase that a Fleet Root's key is sealed under, twice, as `newPassphrase` does. */
 export function newRootPassphrase(terminal: Terminal): Promise<Secret> {
   const question = `Passphrase for the Fleet Root (at least ${leastOfSeal} characters): `;

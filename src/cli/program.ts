@@ -64,7 +64,7 @@ async function runCommand(argv: readonly string[], env: NodeJS.ProcessEnv, termi
     place,
     // Found when it is needed: not every command asks a server.
     get api() {
-      return clientOf(place());
+      return clientOf(place(), (sentence) => terminal.err(`warning: ${printable(sentence)}\n`));
     },
     terminal,
     env,

@@ -1,5 +1,6 @@
 // `serve`: the server, until it is told to stop.
 
+import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { command } from './command.ts';
 import { Failure } from './failure.ts';
@@ -26,11 +27,13 @@ export const serve = command({
       1,
       largestPort,
     ),
+    workers: wholeNumber('N', 'processes that serve devices, as many as there are cores if not given', 1, 1_024),
     config: text('FILE', 'another configuration file than fleetroot.toml in the data directory'),
   },
   common: ['data'],
   call: async (given, { dataDir, env, terminal }) => {
-    const stopped = untilStopped(terminal);
+    let drain = 0;
+    const stopped = untilStopped(terminal, () => drain);
     // Loaded here, since no other command needs the server's code.
     const { loadConfig } = await import('../config.ts');
     const { openLog } = await import('../log.ts');
@@ -42,10 +45,12 @@ export const serve = command({
         'gateway.port': given['gateway-port'].length > 0 ? given['gateway-port'] : undefined,
         'gateway.domain': given['gateway-domain'],
         'gateway.public_port': given['public-port'],
+        'gateway.workers': given.workers,
         'operator.port': given['operator-port'],
       },
       env,
     });
+    drain = config.gateway.drain;
     await using server = await startServer(config, { log: openLog(config.log.level) });
     terminal.out(
       `Serving ${config.dataDir}\n` +
@@ -60,8 +65,11 @@ export const serve = command({
           `  ${server.firstAdministratorUrl}\n`,
       );
     }
+    // Else only a server that ends in order leaves what Node has compiled to the next one.
+    flushCompileCache();
     const failure = await Promise.race([stopped, server.failed]);
     if (failure) throw new Failure(`the server cannot go on: ${failure.message}`, null, { cause: failure });
+    await server.drain();
   },
   print: () => ({ out: '' }),
 });

@@ -15,7 +15,7 @@ import {
   renewedRecord,
 } from './proven-key.ts';
 import { checkAll, resealAll, type SealedStore } from './resealing.ts';
-import { ChangeableSeal, createSeal, type Seal } from './seal.ts';
+import { type AuthenticatingSeal, ChangeableSeal, createSeal, type Seal } from './seal.ts';
 
 /** What the registry remembers of this server's master keys, and everything that is sealed under them. */
 export interface MasterKeyRecords extends SealedStore {
@@ -80,6 +80,30 @@ export class MasterKey implements AsyncDisposable {
     return new MasterKey(sources, records, { seal, source: following.source, unfinished: true });
   }
 
+  /**
+   * The seal in a process beside the one that opened the master key: reads the same records and places, and changes
+   * neither. `next` has it open what lies under the key that a rotation leads to, which is to be called before anything
+   * is put under that. Throws CustodyProblem.
+   */
+  static async follow(
+    sources: MasterKeySources,
+    read: MasterKeyRecords['read'],
+  ): Promise<{ readonly seal: Seal; next(): Promise<void> }> {
+    const present = await read('present');
+    if (present === null) throw new TypeError('a registry without a proof of its master key has not been opened yet');
+    const rotating = await read('next');
+    using found = await findProven('present', present, sources, rotating !== null);
+    const seal = new ChangeableSeal(found.key);
+    const next = async (): Promise<void> => {
+      const record = await read('next');
+      if (record === null) return;
+      using following = await findProven('next', record, sources, true);
+      if (!seal.isUnder(following.key)) seal.change(following.key);
+    };
+    if (rotating !== null) await next();
+    return { seal, next };
+  }
+
   static async #openFirst(sources: MasterKeySources, records: MasterKeyRecords): Promise<MasterKey> {
     const derivation = sources.present.holds === 'passphrase' ? newDerivation() : null;
     using key = await firstKey(sources, derivation);
@@ -88,13 +112,18 @@ export class MasterKey implements AsyncDisposable {
     return new MasterKey(sources, records, { seal, source: sources.present, unfinished: false });
   }
 
-  get seal(): Seal {
+  get seal(): AuthenticatingSeal {
     return this.#seal;
   }
 
   /** Where the key is that is sealed under. */
   get source(): MasterKeySource {
     return this.#source;
+  }
+
+  /** Whether a rotation is not at its end: what is sealed lies under two keys. */
+  get rotating(): boolean {
+    return this.#unfinished || this.#underWay !== null;
   }
 
   /** Whether a rotation was begun that nobody is finishing. */

@@ -1,6 +1,14 @@
 // Secrets wrapped by the master key, so that they can lie in the registry whatever custodian holds the CAs' keys.
 
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 
 import { Secret } from '../secret.ts';
@@ -15,6 +23,14 @@ export interface Seal {
   seal(plain: Uint8Array, context: string): Buffer;
   /** Throws CustodyProblem `corrupted` where the value is damaged, was sealed for another context or by another key. */
   open(sealed: Uint8Array, context: string): Secret;
+}
+
+/** A seal by which processes that have the same master key know what one of them has made. */
+export interface AuthenticatingSeal extends Seal {
+  /** An HMAC-SHA-256 of it under a key that comes from the master key. */
+  authenticate(data: Uint8Array, context: string): Buffer;
+  /** Whether `mac` is what `authenticate` gives for this, under the master key in use or another one of a rotation. */
+  isAuthentic(data: Uint8Array, context: string, mac: Uint8Array): boolean;
 }
 
 /** Octets of a master key. */
@@ -38,6 +54,8 @@ const onlyNonce = Buffer.alloc(nonceSize);
 interface WrappingKey {
   readonly key: KeyObject;
   readonly head: Buffer;
+  /** For HMACs, derived from the master key, which itself wraps alone. */
+  readonly authenticating: KeyObject;
 }
 
 /** The parts of a sealed value. */
@@ -51,7 +69,7 @@ interface Parts {
  * A seal under this master key (32 octets): AES-256-GCM with a random data key for each value, itself wrapped by the
  * master key under a random nonce. Good for 2^32 values (NIST SP 800-38D §8.3).
  */
-export function createSeal(masterKey: Secret): Seal {
+export function createSeal(masterKey: Secret): AuthenticatingSeal {
   return new ChangeableSeal(masterKey);
 }
 
@@ -59,19 +77,26 @@ export function createSeal(masterKey: Secret): Seal {
  * A seal whose master key can be replaced while it is in use. Keys that were replaced go on opening what somebody read
  * before it was wrapped anew; nothing is sealed under them.
  */
-export class ChangeableSeal implements Seal {
+export class ChangeableSeal implements AuthenticatingSeal {
   #newest: WrappingKey;
-  readonly #earlier: WrappingKey[] = [];
+  #others: WrappingKey[] = [];
 
   /** `masterKey` may be wiped afterwards. */
   constructor(masterKey: Secret) {
     this.#newest = wrappingKey(masterKey);
   }
 
+  /** Opens what lies under `masterKey` too from now on, and seals nothing under it; it may be wiped afterwards. */
+  prepare(masterKey: Secret): void {
+    const key = wrappingKey(masterKey);
+    if (![this.#newest, ...this.#others].some(({ head }) => head.equals(key.head))) this.#others.push(key);
+  }
+
   /** Seals under `masterKey` from now on, and opens under it too; it may be wiped afterwards. */
   change(masterKey: Secret): void {
-    this.#earlier.push(this.#newest);
-    this.#newest = wrappingKey(masterKey);
+    const key = wrappingKey(masterKey);
+    this.#others = [...this.#others, this.#newest].filter(({ head }) => !head.equals(key.head));
+    this.#newest = key;
   }
 
   /** Whether `masterKey` is the one that it seals under. */
@@ -93,6 +118,17 @@ export class ChangeableSeal implements Seal {
     });
   }
 
+  authenticate(data: Uint8Array, context: string): Buffer {
+    return authenticated(this.#newest, data, context);
+  }
+
+  isAuthentic(data: Uint8Array, context: string, mac: Uint8Array): boolean {
+    return [this.#newest, ...this.#others].some((key) => {
+      const right = authenticated(key, data, context);
+      return right.length === mac.length && timingSafeEqual(right, mac);
+    });
+  }
+
   /**
    * The same secret under the newest master key, without opening it: only its data key is wrapped anew. Null where it
    * lies under the newest already, which has been proved then. Throws as `open` does, but for a damaged ciphertext.
@@ -107,7 +143,7 @@ export class ChangeableSeal implements Seal {
     let dataKey: Buffer | undefined;
     try {
       const parts = partsOf(sealed);
-      dataKey = unwrap([this.#newest, ...this.#earlier], parts, context);
+      dataKey = unwrap([this.#newest, ...this.#others], parts, context);
       return use(dataKey, parts);
     } catch (cause) {
       throw new CustodyProblem(
@@ -125,7 +161,22 @@ export class ChangeableSeal implements Seal {
 function wrappingKey(masterKey: Secret): WrappingKey {
   if (masterKey.reveal().length !== masterKeySize) throw new TypeError(`a master key has ${masterKeySize} octets`);
   const id = createHmac('sha256', masterKey.reveal()).update('fleetroot: ID of a master key').digest();
-  return { key: createSecretKey(masterKey.reveal()), head: Buffer.concat([version, id.subarray(0, keyIdSize)]) };
+  const derived = hkdfSync('sha256', masterKey.reveal(), '', 'fleetroot: authentication under a master key', keySize);
+  return {
+    key: createSecretKey(masterKey.reveal()),
+    head: Buffer.concat([version, id.subarray(0, keyIdSize)]),
+    authenticating: createSecretKey(new Uint8Array(derived)),
+  };
+}
+
+/** The ID of the master key under which a value is sealed, hex; null for one of version 1, which does not tell it. */
+export function masterKeyIdOf(sealed: Uint8Array): string | null {
+  if (sealed[0] !== version[0]) return null;
+  return Buffer.from(sealed.subarray(version.length, version.length + keyIdSize)).toString('hex');
+}
+
+function authenticated({ authenticating }: WrappingKey, data: Uint8Array, context: string): Buffer {
+  return createHmac('sha256', authenticating).update(context).update('\0').update(data).digest();
 }
 
 function partsOf(sealed: Uint8Array): Parts {

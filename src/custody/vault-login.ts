@@ -5,14 +5,21 @@ import { stat, readFile } from 'node:fs/promises';
 import { Secret } from '../secret.ts';
 import { CustodyProblem } from './custodian.ts';
 import { faultOf, member, nonsense, succeeded } from './vault-answer.ts';
-import { unwrapSecretId } from './vault-secret-id.ts';
+import { isWrapped, unwrapSecretId } from './vault-secret-id.ts';
 import type { VaultAnswer, VaultTransport } from './vault-transport.ts';
 
 /** How to log in; all files are read again at each login. */
 export type VaultLogin =
   | { by: 'token'; file: string }
   | { by: 'token'; variable: string }
-  | { by: 'approle'; roleId: string; secretIdFile: string; mount: string }
+  | {
+      by: 'approle';
+      roleId: string;
+      secretIdFile: string;
+      mount: string;
+      /** Leaves a wrapped secret ID to another process of the server: two that take it out would each suspect a thief. */
+      leavesWrapped?: boolean;
+    }
   | { by: 'certificate'; certificate: string; key: string; role: string | null; mount: string };
 
 /** A token that the vault has taken or given. */
@@ -127,6 +134,13 @@ async function offerSecretId(
   transport: VaultTransport,
   signal: AbortSignal,
 ): Promise<Lease> {
+  if (login.leavesWrapped && isWrapped(written)) {
+    const { secretIdFile: file } = login;
+    throw new CustodyProblem(
+      'unavailable',
+      `The secret ID in ${file} is wrapped: the process that writes takes it out.`,
+    );
+  }
   const secretId = await unwrapSecretId(written, login, transport, signal);
   return logIn(transport, login, { role_id: login.roleId, secret_id: secretId.reveal().toString('latin1') }, signal);
 }

@@ -12,6 +12,11 @@ import type { VaultTransport } from './vault-transport.ts';
 /** What both vaults' service tokens begin with; a secret ID is a UUID, or a word that an operator chose. */
 const wrappingToken = /^(hvs|s)\.[\w.-]+$/;
 
+/** Whether what is written in a file is a wrapping token, and not the secret ID itself. */
+export function isWrapped(written: Secret): boolean {
+  return wrappingToken.test(written.reveal().toString('latin1'));
+}
+
 /**
  * The secret ID of what is written in the file: that itself, or what is wrapped in it. A wrapped one is good for being
  * taken out once, so it is written back into the file (0600, renamed into place) before it is used: the next start
@@ -26,8 +31,8 @@ export async function unwrapSecretId(
   transport: VaultTransport,
   signal: AbortSignal,
 ): Promise<Secret> {
+  if (!isWrapped(written)) return written;
   const token = written.reveal().toString('latin1');
-  if (!wrappingToken.test(token)) return written;
   await requireOrigin(token, file, mount, transport, signal);
 
   const unfinished = `${file}.new`;

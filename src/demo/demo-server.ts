@@ -13,7 +13,7 @@ import type { Trusted } from './device.ts';
 export function startDemoServer(dataDir: string): Promise<Server> {
   const config = loadConfig({
     dataDir,
-    options: { 'gateway.port': [0], 'operator.port': 0, 'log.level': 'warn' },
+    options: { 'gateway.port': [0], 'gateway.workers': 1, 'operator.port': 0, 'log.level': 'warn' },
     env: {},
   });
   return startServer(config, { log: openLog(config.log.level) });

@@ -1,7 +1,7 @@
 // What people ask of a factory, by name: each takes plain arguments and gives plain data, in this process or over its socket.
 
 import { batchActions } from './batch.ts';
-import { beginExport, endExport, makeManifest } from './export.ts';
+import type * as Export from './export.ts';
 import type { Factory } from './factory.ts';
 import { fleetRootActions } from './fleet-root.ts';
 import { lineActions } from './line.ts';
@@ -14,6 +14,9 @@ import { tpmRootActions } from './tpm/roots.ts';
 /** One of them. Throws Problem. */
 export type Action = (factory: Factory, args: never) => Promise<unknown>;
 
+type Exporting = typeof Export;
+const exporting = (): Promise<Exporting> => import('./export.ts');
+
 /** By name. */
 export const actions = {
   ...fleetRootActions,
@@ -24,9 +27,10 @@ export const actions = {
   ...stationActions,
   ...tpmRootActions,
   status: (factory: Factory, _: object) => factoryStatus(factory),
-  beginExport,
-  makeManifest,
-  endExport,
+  // Loaded when they are asked for, as verifyLog of log-actions.ts is.
+  beginExport: async (...asked: Parameters<Exporting['beginExport']>) => (await exporting()).beginExport(...asked),
+  makeManifest: async (...asked: Parameters<Exporting['makeManifest']>) => (await exporting()).makeManifest(...asked),
+  endExport: async (...asked: Parameters<Exporting['endExport']>) => (await exporting()).endExport(...asked),
 } as const satisfies Record<string, Action>;
 
 export type Actions = typeof actions;

@@ -1,9 +1,7 @@
 // How a command reaches a factory: over the socket of the program that has the directory open, or by opening it itself.
 
 import { userInfo } from 'node:os';
-import http from 'node:http';
 import { join } from 'node:path';
-import fastify from 'fastify';
 import type { Config } from '../config.ts';
 import type { MasterKeySource } from '../custody/master-key-source.ts';
 import { listenOnSocket } from '../listen-on-socket.ts';
@@ -46,6 +44,9 @@ export async function atFactory<T>(
 
 const socketName = 'factory.sock';
 
+// Not by `import`, for the reason that cli/connection.ts gives.
+const http = process.getBuiltinModule('node:http');
+
 /** What a person does is done by that name, whoever runs the program. */
 async function perform(factory: Factory, { name, args, person }: Asked): Promise<unknown> {
   const action = Object.hasOwn(actions, name) ? (actions[name as ActionName] as Action) : null;
@@ -56,6 +57,8 @@ async function perform(factory: Factory, { name, args, person }: Asked): Promise
 
 /** Takes commands on a Unix socket in the factory's directory, its owner's alone, until disposed of. */
 export async function takeCommands(factory: Factory): Promise<AsyncDisposable> {
+  // Loaded here, since a command that only asks needs none of it.
+  const { default: fastify } = await import('fastify');
   const app = fastify({ bodyLimit, forceCloseConnections: true });
   app.post('/', async (request, reply) => {
     try {

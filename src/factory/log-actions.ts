@@ -6,7 +6,7 @@ import { formatInstant } from '../time.ts';
 import { certificateToPem } from '../x509/certificate.ts';
 import type { Evidence } from '../manifest/manifest.ts';
 import { type Factory, readyLine } from './factory.ts';
-import { signedHead, verifyLog } from './log-verification.ts';
+import type { LogVerdict, SignedHead } from './log-verification.ts';
 import { certificatesListed, certificatesOf, certificatesOfDevice } from './records/certificate-queries.ts';
 import { entriesAbout, latestEntries } from './records/log.ts';
 import { orderByName } from './records/orders.ts';
@@ -94,9 +94,17 @@ export const logActions = {
     return entries.map(entryJson);
   },
 
-  verifyLog,
+  /** Not imported above: with its library of schemas, which hardly a command needs, it doubles what one takes to start. */
+  async verifyLog(factory: Factory, asked: { heads: string }): Promise<LogVerdict> {
+    const { verifyLog } = await import('./log-verification.ts');
+    return verifyLog(factory, asked);
+  },
 
-  signHead: (factory: Factory, _: object) => signedHead(factory),
+  /** As above. */
+  async signHead(factory: Factory, _: object): Promise<{ jws: string; head: SignedHead }> {
+    const { signedHead } = await import('./log-verification.ts');
+    return signedHead(factory);
+  },
 
   /** Takes the clock as it is, though the log has seen a later time; gives that time. */
   acceptClock: async ({ records }: Factory, _: object): Promise<{ latest: string }> => ({

@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import type { Admission } from '../provisioning/device-credential.ts';
 import type { Change } from '../registry/changes.ts';
+import { closeInOrder } from './reply.ts';
 import { Sets } from './sets.ts';
 import type { Shown } from './shown.ts';
 import type { Trust } from './trust.ts';
@@ -19,6 +20,8 @@ export interface Connection {
   readonly account_id: string;
   /** The server name of the handshake, or null where none was sent. */
   readonly sni: string | null;
+  /** Whether it took up an earlier session: then it shows its own certificate alone, and proved its key in that one. */
+  readonly resumed: boolean;
   /** The peer's address; IPv4 as such, also through an IPv6 socket. */
   readonly address: string;
   readonly localAddress: string;
@@ -26,6 +29,8 @@ export interface Connection {
   shown: Shown | null;
   /** Who it was found to be at its last request. */
   verdict: Verdict | null;
+  /** Why its present request, which the short path has looked at, is HTTP's to answer; null once it is taken up there. */
+  judged: Admission | null;
   /** The device ID that its present request asks for. */
   askedDeviceId: string | null;
   /** The reply to its present request. */
@@ -50,6 +55,7 @@ export class Connections implements Disposable {
   readonly #byAccount = new Sets<Connection>();
   readonly #byDevice = new Sets<Connection>();
   readonly #sweep: NodeJS.Timeout;
+  #draining = false;
 
   constructor(trust: Trust, judge: Judge, clock: () => number) {
     this.#trust = trust;
@@ -88,6 +94,26 @@ export class Connections implements Disposable {
     }
   }
 
+  /** Whether each reply is the last of its connection. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** From now on it is; replies that have begun say so no more, and their connections end when they are idle (`endIdle`). */
+  drain(): void {
+    this.#draining = true;
+    for (const { response } of this.#all) if (response?.headersSent === false) response.shouldKeepAlive = false;
+  }
+
+  /** Closes in order each connection on which nothing is under way; one that has asked for nothing yet only where `late`. */
+  endIdle(late: boolean): void {
+    for (const connection of this.#all) {
+      if (connection.ending || connection.unanswered > 0 || (hasAskedNothing(connection) && !late)) continue;
+      connection.ending = true;
+      closeInOrder(connection.socket);
+    }
+  }
+
   /** Ends what a change no longer lets in. */
   async act(change: Change): Promise<void> {
     switch (change.kind) {
@@ -96,6 +122,9 @@ export class Connections implements Disposable {
       case 'provisioning_key':
       case 'account':
         return this.#judgeAnew(this.#byAccount.of(change.account_id));
+      case 'everything':
+        await Promise.all([...this.sizes.keys()].map((account_id) => this.#endExcluded(account_id)));
+        return this.#judgeAnew([...this.#all]);
       case 'trust':
         await this.#endExcluded(change.account_id);
         return this.#judgeAnew(this.#byAccount.of(change.account_id));
@@ -136,4 +165,8 @@ export class Connections implements Disposable {
     clearInterval(this.#sweep);
     for (const { socket } of this.#all) socket.destroy();
   }
+}
+
+function hasAskedNothing({ response, verdict }: Connection): boolean {
+  return response === null && verdict === null;
 }

@@ -11,6 +11,7 @@ import { actAs, type Actor } from '../registry/acting.ts';
 import type { Account } from '../registry/tables.ts';
 import type { Connection } from './connections.ts';
 import type { LastSeen } from './last-seen.ts';
+import type { Rates } from './rates.ts';
 import { replyJson } from './reply.ts';
 import { watchReply } from './reply-watch.ts';
 import { parseJson, readReport, type ReportCall, reportCalls } from './reports.ts';
@@ -40,6 +41,7 @@ export interface Routing {
   readonly trust: Trust;
   readonly upstreams: Upstreams;
   readonly lastSeen: LastSeen;
+  readonly rates: Rates;
   readonly metrics: Metrics;
 }
 
@@ -86,12 +88,13 @@ async function measureProvisioning(
 
 /** `POST /devices`: a provisioning key asks for a device's credentials. */
 async function provision(
-  { provisioning, trust }: Routing,
+  { provisioning, trust, rates }: Routing,
   { request, response, verdict, account, connection }: Call,
 ): Promise<void> {
   // No device of a production account could come with a provisioning key: it is told so instead of being sent for one.
   if (account.kind === 'production') throw new Problem('provisioning_not_offered');
   if (verdict.kind !== 'provisioning_key') throw new Problem('not_a_provisioning_key');
+  rates.provisioning(account.id, verdict.provisioningKey.id);
   requireMediaType(request, 'application/json');
   const asked = parseJson(await readBody(request, response, largestProvisioningRequest));
   if (typeof asked !== 'object' || asked === null || !('deviceId' in asked) || typeof asked.deviceId !== 'string') {
@@ -119,15 +122,19 @@ async function provision(
 
 /** `GET /device`: a device's own record. */
 function describe({ provisioning }: Routing, { response, verdict, account }: DeviceCall): void {
-  const { device, certificate } = verdict;
-  replyJson(response, 200, {
+  replyJson(response, 200, ownRecord(account, verdict, provisioning.clock()));
+}
+
+/** What a device is told of itself at the instant `now`. */
+export function ownRecord(account: Account, { device, certificate }: DeviceCall['verdict'], now: number) {
+  return {
     account: account.name,
     device_id: device.device_id,
     uuid: device.uuid,
     state: device.state,
     certificate_not_after: new Date(certificate.not_after).toISOString(),
-    server_time: new Date(provisioning.clock()).toISOString(),
-  });
+    server_time: new Date(now).toISOString(),
+  };
 }
 
 /** What a device tells of itself is recorded; where a back end wants it too, its answer is the answer. */

@@ -58,6 +58,7 @@ export class Exchange {
   async #answer(id: string, connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
     connection.socket.emit(anotherRequest);
     connection.unanswered += 1;
+    if (this.#parts.connections.draining) response.shouldKeepAlive = false;
     const began = performance.now();
     response.once('close', () => {
       connection.unanswered -= 1;
@@ -107,13 +108,23 @@ export class Exchange {
     // Before anything is refused: what was shown is kept with every refusal.
     connection.shown ??= readShown(connection.socket);
     await this.#requireHost(connection, request);
-    const admission = await identifyPeer(
-      { registry: provisioning.registry, trust, sightings, metrics },
-      connection,
-      provisioning.clock(),
-    );
+    const { judged } = connection;
+    connection.judged = null;
+    const admission =
+      judged ??
+      (await identifyPeer(
+        { registry: provisioning.registry, trust, sightings, metrics },
+        connection,
+        provisioning.clock(),
+      ));
     if (admission.kind === 'refused') {
       const { code, rule, remedy } = admission.refusal;
+      if (code === 'certificate_untrusted' && connection.resumed && !this.#hasShownAll(connection)) {
+        connection.ending = true;
+        this.#parts.refusals.note(admission.refusal, connection);
+        connection.socket.destroy();
+        return;
+      }
       throw new Problem(code, rule, remedy);
     }
     if (connection.verdict === null) this.#parts.unauthenticated.remove(connection.socket);
@@ -126,6 +137,14 @@ export class Exchange {
       verdict: admission,
       account: (await trust.trustOf(connection.account_id)).account,
     });
+  }
+
+  /**
+   * Whether all is known that a device showed when it made its session, which now shows its leaf alone. Where it is not,
+   * "untrusted" may be for want of intermediates, and nothing is said: a whole handshake shows what there is.
+   */
+  #hasShownAll({ account_id, shown }: Connection): boolean {
+    return this.#parts.trust.shownBefore(account_id, shown?.tbsSha256 ?? '') !== null;
   }
 
   /** The Host field must name the account that the handshake named (RFC 9110 §7.4), or the address connected to. */
@@ -147,12 +166,12 @@ export class Exchange {
 
   /** The one place where the gateway turns an error into bytes. */
   #fail(error: unknown, id: string, connection: Connection, response: ServerResponse): void {
-    const { log, refusals, silent } = this.#parts;
+    const { log, refusals, silent, rates } = this.#parts;
     connection.ending = !(error instanceof Problem && (error.status === 404 || error.status === 405));
     if (!(error instanceof Problem)) {
       log.error({ err: error }, 'a request failed');
       const problem = new Problem('internal_error', `The server failed; its log has the error under ${id}.`);
-      replyProblem(response, problem, { last: connection.ending });
+      replyProblem(response, problem, { last: connection.ending, comeBack: () => rates.comeBack() });
       return;
     }
     if (error.status >= 500 && !this.#logged.has(error)) {
@@ -160,14 +179,18 @@ export class Exchange {
       const { code, message: reason, hint } = error;
       log.warn({ code, reason, hint }, 'a request could not be served');
     }
-    if (turnedAway.has(error.status)) {
+    if (error.status === 429) {
+      // However many there are, and whoever they are, it is one refusal of the account.
+      const everybody = { address: null, sni: null, shown: null, verdict: null, askedDeviceId: null };
+      refusals.note(refusalOf(error), { account_id: connection.account_id, ...everybody });
+    } else if (turnedAway.has(error.status)) {
       refusals.note(refusalOf(error), connection);
       if (silent) {
         connection.socket.destroy();
         return;
       }
     }
-    replyProblem(response, error, { last: connection.ending });
+    replyProblem(response, error, { last: connection.ending, comeBack: () => rates.comeBack() });
   }
 }
 

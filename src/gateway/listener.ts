@@ -1,10 +1,9 @@
 // The device gateway's face: ports, handshakes and requests; SNI picks the account, its certificate and its rules.
 
-import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import https from 'node:https';
-import net, { type AddressInfo, type Socket } from 'node:net';
-import type { SecureContext, TLSSocket } from 'node:tls';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Server as Port, Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
 import type { Log } from '../log.ts';
 import { type Metrics, type Samples, secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
@@ -12,30 +11,55 @@ import type { Provisioning } from '../provisioning/provisioning.ts';
 import { refuse } from '../provisioning/refusal.ts';
 import { accountByRef } from '../registry/accounts.ts';
 import { type Connection, Connections } from './connections.ts';
+import type { ClientHello } from './client-hello.ts';
+import { Entrance } from './entrance.ts';
+import { Faces, type GatewayCredentials } from './faces.ts';
 import { LastSeen } from './last-seen.ts';
 import { Exchange } from './exchange.ts';
 import { identifyPeer } from './peer.ts';
+import { openPort } from './port.ts';
+import { handshakeRule, type RateOptions, Rates } from './rates.ts';
 import { Refusals } from './refusals.ts';
 import { Sightings } from './sightings.ts';
 import { closeInOrderAlways, problemOfParser } from './reply.ts';
-import { contextOptions, type GatewayCredentials, Trust } from './trust.ts';
-import { Unauthenticated } from './unauthenticated.ts';
+import { ShortPath } from './short-path.ts';
+import { type ReadTicketKeys, Tickets } from './tickets.ts';
+import { Trust } from './trust.ts';
+import { type Entrant, Unauthenticated } from './unauthenticated.ts';
 import { Upstreams } from './upstream.ts';
 
 const largestHeader = 16 * 1024;
+/** When the gateway ends, who has connected and asked for nothing may still ask for so long, in milliseconds. */
+const firstRequestWithin = 2_000;
+/** How long all that is under way may take, in milliseconds: promised are 10 s from the ports' close to the exit. */
+const finishWithin = 7_000;
+/** How often it is looked whether all that was under way is done, in milliseconds. */
+const finishedEvery = 20;
 
 /** How the gateway listens; times in milliseconds. */
 export interface GatewayOptions {
   readonly address: string;
   readonly ports: readonly number[];
+  /** Whether other processes open the same ports, too. */
+  readonly reusePort: boolean;
   readonly defaultAccount: string | null;
   readonly refusals: 'reply' | 'silent';
   readonly refusalsKept: number;
+  /** How long the registry may be away before nobody is let in; null: what is known here goes on to count. */
+  readonly refuseAfter: number | null;
   readonly handshakeTimeout: number;
   readonly headersTimeout: number;
   readonly requestTimeout: number;
   readonly idleTimeout: number;
   readonly maxUnauthenticated: number;
+  readonly maxWaiting: number;
+  /** The networks of load balancers that speak the PROXY protocol. */
+  readonly proxies: readonly string[];
+  readonly rates: RateOptions;
+  /** Whether a device may take up its last TLS session when it connects again. */
+  readonly resumption: 'on' | 'off';
+  /** How long a key of TLS tickets counts. */
+  readonly ticketKeyLifetime: number;
 }
 
 /** What the gateway needs of the layers below. */
@@ -43,6 +67,7 @@ export interface GatewayParts {
   readonly provisioning: Provisioning;
   /** The present gateway certificate of an account, with its key opened. */
   readonly credentialsOf: (account_id: string) => Promise<GatewayCredentials>;
+  readonly ticketKeys: ReadTicketKeys;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -61,29 +86,61 @@ export class Gateway implements AsyncDisposable {
   readonly #lastSeen: LastSeen;
   readonly #exchange: Exchange;
   readonly #unauthenticated: Unauthenticated;
-  /** TLS faces by the account that serves connections without SNI; under '' the one that has no certificate for them. */
-  readonly #faces = new Map<string, Promise<https.Server>>();
-  /** The account whose context a handshake was given. */
-  readonly #accounts = new WeakMap<object, string>();
+  readonly #rates: Rates;
+  readonly #entrance: Entrance;
+  readonly #tickets: Tickets | null;
+  readonly #faces: Faces;
+  /** What speaks HTTP on every connection whose handshake is done. */
+  readonly #http: http.Server;
+  readonly #shortPath: ShortPath;
+  /** What a handshake under way asked for. */
+  readonly #asked = new WeakMap<Entrant, { readonly account_id: string; readonly sni: string | null }>();
   readonly #ofSocket = new WeakMap<object, Connection>();
-  readonly #ports: net.Server[] = [];
+  readonly #ports: Port[] = [];
   readonly #stopListening: () => void;
   #closing = false;
 
-  constructor(options: GatewayOptions, { provisioning, credentialsOf, log, metrics }: GatewayParts) {
+  constructor(options: GatewayOptions, { provisioning, credentialsOf, ticketKeys, log, metrics }: GatewayParts) {
     const { registry, clock } = provisioning;
     this.#options = options;
     this.#provisioning = provisioning;
     this.#log = log;
     this.#metrics = metrics;
-    this.#trust = new Trust(provisioning, credentialsOf);
+    this.#trust = new Trust(provisioning, options.refuseAfter);
     this.#sightings = new Sightings(registry, { clock, log });
     const parts = { registry, trust: this.#trust, sightings: this.#sightings, metrics };
-    this.#connections = new Connections(this.#trust, (connection) => identifyPeer(parts, connection, clock()), clock);
+    const identify = (connection: Connection) => identifyPeer(parts, connection, clock());
+    this.#connections = new Connections(this.#trust, identify, clock);
     this.#refusals = new Refusals(registry, { kept: options.refusalsKept, clock, log, metrics });
     this.#upstreams = new Upstreams(provisioning);
     this.#lastSeen = new LastSeen(registry, log);
     this.#unauthenticated = new Unauthenticated(options.maxUnauthenticated, () => metrics.crowdedOut.inc());
+    this.#rates = new Rates(options.rates);
+    this.#entrance = this.#openEntrance();
+    this.#tickets = options.resumption === 'on' ? new Tickets(ticketKeys, { clock, log }) : null;
+    this.#faces = new Faces(
+      { handshakeTimeout: options.handshakeTimeout, sessionLifetime: options.ticketKeyLifetime },
+      {
+        credentialsOf,
+        tickets: this.#tickets,
+        secured: (socket) => this.#secured(socket),
+        failed: (socket, error) => this.#handshakeFailed(socket, error),
+      },
+    );
+    this.#http = this.#openHttp();
+    this.#shortPath = new ShortPath({
+      provisioning,
+      trust: this.#trust,
+      connections: this.#connections,
+      unauthenticated: this.#unauthenticated,
+      lastSeen: this.#lastSeen,
+      metrics,
+      headersTimeout: options.headersTimeout,
+      idleTimeout: options.idleTimeout,
+      identify,
+      toHttp: ({ socket }) => this.#http.emit('connection', socket),
+      silent: ({ socket }) => this.#unreadable(new Problem('request_timeout'), socket),
+    });
     this.#exchange = new Exchange({
       provisioning,
       trust: this.#trust,
@@ -93,17 +150,21 @@ export class Gateway implements AsyncDisposable {
       unauthenticated: this.#unauthenticated,
       upstreams: this.#upstreams,
       lastSeen: this.#lastSeen,
+      rates: this.#rates,
       silent: options.refusals === 'silent',
       log,
       metrics,
     });
     metrics.deviceConnections.from(() => this.#connectionsByAccount());
     metrics.unidentifiedConnections.from(() => [[{}, this.#unauthenticated.size]]);
+    metrics.waitingConnections.from(() => [[{}, this.#unauthenticated.waiting]]);
     this.#stopListening = registry.changes.listen((change) => {
       this.#trust.forget(change);
       this.#upstreams.forget(change);
-      if (change.kind === 'account') this.#renewFace(change.account_id);
-      this.#connections.act(change).catch((error) => log.error({ err: error }, 'connections could not be judged anew'));
+      this.#faces.forget(change);
+      return this.#connections
+        .act(change)
+        .catch((error) => log.error({ err: error }, 'connections could not be judged anew'));
     });
   }
 
@@ -114,43 +175,87 @@ export class Gateway implements AsyncDisposable {
 
   /** Opens the ports. Throws Problem `unavailable` where one is taken. */
   async listen(): Promise<void> {
-    for (const port of this.#options.ports) {
-      this.#ports.push(await this.#open(port, this.#options.address));
+    await this.refreshTickets();
+    const { ports, address: host, reusePort } = this.#options;
+    for (const port of ports) {
+      this.#ports.push(await openPort({ port, host, reusePort }, (socket) => this.#entrance.accept(socket)));
     }
   }
 
-  async #open(port: number, host: string): Promise<net.Server> {
-    const server = net.createServer({ noDelay: true }, (socket) => void this.#accept(socket));
-    try {
-      server.listen({ port, host });
-      await once(server, 'listening');
-      return server;
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      // Every address of a machine without IPv6.
-      if (code === 'EAFNOSUPPORT' && host === '::') return this.#open(port, '0.0.0.0');
-      const reason = code === 'EADDRINUSE' ? 'it is in use' : message;
-      const hint = 'Choose another with --gateway-port.';
-      throw new Problem('unavailable', `The gateway cannot listen on port ${port}: ${reason}.`, hint);
+  /** Reads the keys of TLS tickets anew; done every few seconds by itself. */
+  async refreshTickets(): Promise<void> {
+    await this.#tickets?.refresh();
+  }
+
+  /** From now on each reply is the last of its connection: who asks on comes anew, to another node if there is one. */
+  drain(): void {
+    this.#connections.drain();
+  }
+
+  /**
+   * Closes the ports and finishes what is under way, for so many milliseconds at the most: requests are answered, whoever
+   * has connected may ask what he came for, what is idle is closed in order.
+   */
+  async finish(patience = finishWithin): Promise<void> {
+    const began = performance.now();
+    this.drain();
+    for (const server of this.#ports) server.close();
+    let late = false;
+    while (this.#connections.size + this.#unauthenticated.size > 0 && performance.now() - began < patience) {
+      late ||= performance.now() - began >= firstRequestWithin;
+      if (late) this.#unauthenticated.endSilent();
+      this.#connections.endIdle(late);
+      await pause(finishedEvery);
     }
   }
 
-  async #accept(socket: Socket): Promise<void> {
-    socket.on('error', () => undefined);
-    if (!this.#unauthenticated.add(socket)) return;
-    try {
-      const account_id = await this.#accountWithoutSni(socket);
-      const face = await this.#faceOf(account_id ?? '');
-      if (!socket.destroyed) face.emit('connection', socket);
-    } catch (error) {
-      this.#log.error({ err: error }, 'a connection could not be taken up');
-      socket.destroy();
+  #openEntrance(): Entrance {
+    return new Entrance(this.#options, {
+      unauthenticated: this.#unauthenticated,
+      accountOf: (serverName, localAddress) =>
+        serverName === null ? this.#accountWithoutSni(localAddress) : this.#accountOfServerName(serverName),
+      mayShake: (account_id) => this.#rates.handshake(account_id),
+      overRate: (account_id) => this.#noteOverRate(account_id),
+      begin: (entrant, account_id, hello) => this.#begin(entrant, account_id, hello),
+      log: this.#log,
+      metrics: this.#metrics,
+    });
+  }
+
+  async #begin(entrant: Entrant, account_id: string | null, hello: ClientHello): Promise<void> {
+    const sni = hello.kind === 'whole' ? hello.serverName : null;
+    if (account_id === null) {
+      this.#refuseUnassigned(entrant, hello.kind, sni);
+      return;
     }
+    this.#asked.set(entrant, { account_id, sni });
+    await this.#faces.begin(entrant.socket, account_id);
+  }
+
+  /** It names a host of no account, or none and came to an address of none: that is a refusal under no account. */
+  #refuseUnassigned({ socket, address, localAddress }: Entrant, kind: ClientHello['kind'], sni: string | null): void {
+    socket.destroy();
+    if (kind !== 'whole') {
+      this.#count(null, 'failed');
+    } else if (sni !== null) {
+      const rule = `The connection asked for the host ${JSON.stringify(sni)}, which belongs to no account.`;
+      this.#count(null, 'unknown_host');
+      this.#noteUnassigned(rule, address, sni);
+    } else {
+      const rule = `The connection named no host (no SNI), and the address it came to, ${localAddress}, belongs to no account.`;
+      this.#count(null, 'no_host');
+      this.#noteUnassigned(rule, address, null);
+    }
+  }
+
+  /** What is no host of anybody's is looked up nowhere. */
+  async #accountOfServerName(name: string): Promise<string | null> {
+    return /^[\x21-\x7E]+$/.test(name) ? this.#trust.accountOf(name.toLowerCase()) : null;
   }
 
   /** Who serves a connection that names no host: the account that has the local address, else the configured one. */
-  async #accountWithoutSni(socket: Socket): Promise<string | null> {
-    const owner = await this.#trust.accountOf(canonicalAddress(socket.localAddress));
+  async #accountWithoutSni(localAddress: string): Promise<string | null> {
+    const owner = await this.#trust.accountOf(localAddress);
     if (owner !== null || this.#options.defaultAccount === null) return owner;
     const account = await accountByRef(this.#provisioning.registry.read, this.#options.defaultAccount).catch(
       () => null,
@@ -158,78 +263,42 @@ export class Gateway implements AsyncDisposable {
     return account?.id ?? null;
   }
 
-  #faceOf(account_id: string): Promise<https.Server> {
-    const known = this.#faces.get(account_id);
-    if (known) return known;
-    const opening = this.#openFace(account_id);
-    this.#faces.set(account_id, opening);
-    opening.catch(() => this.#faces.delete(account_id));
-    return opening;
-  }
-
-  async #openFace(account_id: string): Promise<https.Server> {
-    const own = account_id === '' ? {} : await this.#trust.credentialsOf(account_id);
-    const face = https.createServer({
-      ...contextOptions,
-      ...own,
-      requestCert: true,
-      // Admission decides, by its own path validation; OpenSSL's verdict is not used.
-      rejectUnauthorized: false,
-      ALPNProtocols: ['http/1.1'],
-      handshakeTimeout: this.#options.handshakeTimeout,
-      headersTimeout: this.#options.headersTimeout,
-      requestTimeout: this.#options.requestTimeout,
-      keepAliveTimeout: this.#options.idleTimeout,
-      connectionsCheckingInterval: Math.min(1000, this.#options.headersTimeout),
+  #openHttp(): http.Server {
+    const { headersTimeout, requestTimeout, idleTimeout } = this.#options;
+    const server = http.createServer({
+      headersTimeout,
+      requestTimeout,
+      keepAliveTimeout: idleTimeout,
+      connectionsCheckingInterval: Math.min(1000, headersTimeout),
       maxHeaderSize: largestHeader,
       requireHostHeader: false,
-      SNICallback: sniCallback((socket, name) => this.#contextFor(socket, name)),
     });
-    face.on('secureConnection', (socket) => this.#secured(socket, account_id));
-    face.on('tlsClientError', (error, socket) => this.#handshakeFailed(error, socket, account_id));
-    face.on('clientError', (error, socket) => this.#unreadable(problemOfParser(error), socket as Socket));
+    server.on('clientError', (error, socket) => this.#unreadable(problemOfParser(error), socket as Socket));
     // Without a listener Node ends it without a word.
-    face.on('connect', ({ socket }) =>
+    server.on('connect', ({ socket }) =>
       this.#unreadable(new Problem('invalid_request', 'The gateway is no proxy.'), socket),
     );
     for (const event of ['request', 'checkContinue', 'checkExpectation'] as const) {
-      face.on(event, (request, response) => void this.#answer(request, response));
+      server.on(event, (request, response) => void this.#answer(request, response));
     }
     // Node starts to look after slow headers and bodies when a server listens, which this one never does by itself.
-    face.emit('listening');
-    return face;
+    server.emit('listening');
+    return server;
   }
 
-  /** A renewed gateway certificate serves the next handshake; connections that are open go on. */
-  #renewFace(account_id: string): void {
-    const face = this.#faces.get(account_id);
-    if (!face) return;
-    face
-      .then(async (server) =>
-        server.setSecureContext({ ...contextOptions, ...(await this.#trust.credentialsOf(account_id)) }),
-      )
-      .catch(() => this.#faces.delete(account_id));
-  }
-
-  async #contextFor(socket: TLSSocket, name: string): Promise<SecureContext> {
-    const account_id = await this.#trust.accountOf(name.toLowerCase());
-    if (account_id === null) throw new UnknownServerName(name, canonicalAddress(socket.remoteAddress));
-    this.#accounts.set(socket, account_id);
-    return this.#trust.contextOf(account_id);
-  }
-
-  #secured(socket: TLSSocket, faceAccount: string): void {
-    const sni = typeof socket.servername === 'string' && socket.servername !== '' ? socket.servername : null;
-    const account_id = sni === null ? faceAccount : this.#accounts.get(socket);
-    // A resumed session shows whoever had it first, under whatever account: none is let in.
-    if (socket.isSessionReused() || !account_id || this.#closing) {
-      this.#count(account_id, socket.isSessionReused() ? 'resumed' : 'failed');
+  #secured(socket: TLSSocket): void {
+    const entrant = this.#unauthenticated.of(socket);
+    const asked = entrant && this.#asked.get(entrant);
+    // What a connection asks for is settled by its first ClientHello; one that named no host then names none later.
+    if (!entrant || !asked || (asked.sni === null && socket.servername) || this.#closing) {
+      this.#count(asked?.account_id, 'failed');
       socket.destroy();
       return;
     }
-    this.#count(account_id, 'done');
-    const began = this.#unauthenticated.since(socket);
-    if (began !== null) this.#metrics.handshakeDuration.observe(secondsSince(began));
+    const { account_id, sni } = asked;
+    const resumed = socket.isSessionReused();
+    this.#count(account_id, resumed ? 'resumed' : 'done');
+    this.#metrics.handshakeDuration.observe(secondsSince(entrant.since));
     // Whoever takes it out of the hands of HTTP (CONNECT) takes its listener for errors away too.
     socket.on('error', () => undefined);
     closeInOrderAlways(socket);
@@ -237,10 +306,12 @@ export class Gateway implements AsyncDisposable {
       socket,
       account_id,
       sni,
-      address: canonicalAddress(socket.remoteAddress),
-      localAddress: canonicalAddress(socket.localAddress),
+      resumed,
+      address: entrant.address,
+      localAddress: entrant.localAddress,
       shown: null,
       verdict: null,
+      judged: null,
       askedDeviceId: null,
       response: null,
       answered: Promise.resolve(),
@@ -249,24 +320,14 @@ export class Gateway implements AsyncDisposable {
     };
     this.#ofSocket.set(socket, connection);
     this.#connections.add(connection);
+    this.#shortPath.take(connection);
   }
 
-  /** A handshake that we ended for its server name, or for the lack of one, is a refusal under no account. */
-  #handshakeFailed(error: Error, socket: TLSSocket, faceAccount: string): void {
+  #handshakeFailed(socket: TLSSocket, { code }: NodeJS.ErrnoException): void {
+    const entrant = this.#unauthenticated.of(socket);
+    const asked = entrant && this.#asked.get(entrant);
     this.#unauthenticated.remove(socket);
-    if (error instanceof UnknownServerName) {
-      const rule = `The connection asked for the host ${JSON.stringify(error.servername)}, which belongs to no account.`;
-      this.#count(null, 'unknown_host');
-      this.#noteUnassigned(rule, error.address, error.servername);
-    } else if (faceAccount === '' && !this.#accounts.has(socket) && isForLackOfCertificate(error)) {
-      const to = canonicalAddress(socket.localAddress);
-      const rule = `The connection named no host (no SNI), and the address it came to, ${to}, belongs to no account.`;
-      this.#count(null, 'no_host');
-      this.#noteUnassigned(rule, canonicalAddress(socket.remoteAddress), null);
-    } else {
-      const late = (error as NodeJS.ErrnoException).code === 'ERR_TLS_HANDSHAKE_TIMEOUT';
-      this.#count(this.#accounts.get(socket) ?? faceAccount, late ? 'timed_out' : 'failed');
-    }
+    this.#count(asked?.account_id, code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'timed_out' : 'failed');
     socket.destroy();
   }
 
@@ -282,6 +343,12 @@ export class Gateway implements AsyncDisposable {
       open.set(label, (open.get(label) ?? 0) + size);
     }
     return [...open].map(([account, size]) => [{ account }, size] as const);
+  }
+
+  /** However many there are, and wherever they come from, it is one refusal. */
+  #noteOverRate(account_id: string | null): void {
+    const everybody = { address: null, sni: null, shown: null, verdict: null, askedDeviceId: null };
+    this.#refusals.note(refuse('too_many_requests', handshakeRule), { account_id, ...everybody });
   }
 
   #noteUnassigned(rule: string, address: string, sni: string | null): void {
@@ -309,45 +376,14 @@ export class Gateway implements AsyncDisposable {
     this.#closing = true;
     this.#stopListening();
     for (const server of this.#ports) server.close();
+    this.#entrance[Symbol.dispose]();
     this.#unauthenticated[Symbol.dispose]();
     this.#connections[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
-    for (const opening of this.#faces.values()) (await opening.catch(() => null))?.close();
+    this.#tickets?.[Symbol.dispose]();
+    this.#http.close();
     await this.#lastSeen[Symbol.asyncDispose]();
     await this.#refusals[Symbol.asyncDispose]();
     await this.#sightings[Symbol.asyncDispose]();
   }
-}
-
-/** Node calls it on the TLS socket whose handshake it is. */
-function sniCallback(contextFor: (socket: TLSSocket, name: string) => Promise<SecureContext>) {
-  return function (this: TLSSocket, name: string, done: (error: Error | null, context?: SecureContext) => void): void {
-    contextFor(this, name).then(
-      (context) => done(null, context),
-      (error: Error) => done(error),
-    );
-  };
-}
-
-/** A handshake asked for a host that belongs to no account. */
-class UnknownServerName extends Error {
-  readonly servername: string;
-  /** Kept here since the socket has lost it by the time its error is told. */
-  readonly address: string;
-
-  constructor(servername: string, address: string) {
-    super('unknown server name');
-    this.servername = servername;
-    this.address = address;
-  }
-}
-
-/** What OpenSSL says of a handshake for which there is no certificate: no host named, no account at the address. */
-function isForLackOfCertificate(error: NodeJS.ErrnoException): boolean {
-  return error.code === 'ERR_SSL_NO_SHARED_CIPHER' || error.code === 'ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM';
-}
-
-/** An address as hosts are compared: what the system writes, but IPv4 as such where IPv6 holds it, and without a zone. */
-function canonicalAddress(address = ''): string {
-  return address.replace(/^::ffff:(?=[\d.]+$)/, '').replace(/%.*$/, '');
 }

@@ -6,11 +6,13 @@ import { admit, type Admission } from '../provisioning/device-credential.ts';
 import { claimedDeviceId, mostCertificates, tooManyCertificates } from '../provisioning/device-identity.ts';
 import { refuse } from '../provisioning/refusal.ts';
 import { actAs, type Actor } from '../registry/acting.ts';
+import { chainOfCertificate } from '../registry/chains.ts';
 import type { Registry } from '../registry/writer.ts';
 import type { Connection } from './connections.ts';
-import { readOthers, readShown } from './shown.ts';
+import { readOthers, readShown, type Shown, withOthers } from './shown.ts';
 import type { Sightings } from './sightings.ts';
 import type { Trust } from './trust.ts';
+import type { Verdict } from './verdicts.ts';
 
 const refused = (...refusal: Parameters<typeof refuse>): Admission => ({
   kind: 'refused',
@@ -29,11 +31,20 @@ export async function identifyPeer(
   now: number,
 ): Promise<Admission> {
   const { account_id } = connection;
-  const shown = (connection.shown ??= readShown(connection.socket));
+  trust.requireFresh(now);
+  let shown = (connection.shown ??= readShown(connection.socket));
   if (shown.ders.length === 0) return refused('certificate_required');
   if (shown.ders.length > mostCertificates)
     return refused(tooManyCertificates.code, tooManyCertificates.rule, tooManyCertificates.remedy);
   const known = shown.tbsSha256 && trust.verdicts.find(account_id, shown.tbsSha256, now);
+  if (connection.resumed && shown.ders.length === 1) {
+    const chain_id = await chainOf(registry, account_id, shown, known || null);
+    const others =
+      chain_id === null
+        ? trust.shownBefore(account_id, shown.tbsSha256 ?? '')
+        : await trust.chainOf(account_id, chain_id);
+    if (others !== null) shown = connection.shown = withOthers(shown, others);
+  }
   if (known) return known;
   const { leaf } = shown;
   if (!leaf) return refused('certificate_invalid', shown.fault);
@@ -56,8 +67,10 @@ export async function identifyPeer(
     address: connection.address,
     request: presentRequest(),
   };
-  const admission = await actAs(device, () => admit(registry, loadTrust, certificates, now, added));
+  const handshake = connection.resumed ? 'resumed' : 'full';
+  const admission = await actAs(device, () => admit(registry, loadTrust, certificates, now, { added, handshake }));
   if (admission.kind !== 'refused') trust.verdicts.remember(account_id, leaf.tbsSha256, admission, epoch);
+  else if (!connection.resumed) trust.keepShown(account_id, leaf.tbsSha256, shown.ders.slice(1));
   if (admission.kind !== 'provisioning_key' && admission.sighting) {
     const seen = {
       account_id,
@@ -70,4 +83,18 @@ export async function identifyPeer(
     sightings.note(admission.sighting, seen, { admitted: admission.kind === 'device', certain });
   }
   return admission;
+}
+
+/**
+ * By which intermediates a device came last: a session that is taken up again shows its own certificate alone. Null for
+ * none, and where nothing is known of it.
+ */
+async function chainOf(
+  { read }: Registry,
+  account_id: string,
+  { tbsSha256 }: Shown,
+  known: Verdict | null,
+): Promise<string | null> {
+  if (known !== null) return known.kind === 'device' ? known.device.chain_id : null;
+  return tbsSha256 === null ? null : chainOfCertificate(read, account_id, tbsSha256);
 }

@@ -19,8 +19,15 @@ export function replyJson(response: ServerResponse, status: number, body: unknow
   response.end(text);
 }
 
-/** Sends the closed form in which devices are told what is wrong; the connection ends with it where `last`. */
-export function replyProblem(response: ServerResponse, problem: Problem, { last }: { last: boolean }): void {
+/**
+ * Sends the closed form in which devices are told what is wrong; the connection ends with it where `last`. `comeBack` is
+ * in how many seconds whoever cannot be served now is to ask again, where the problem does not say.
+ */
+export function replyProblem(
+  response: ServerResponse,
+  problem: Problem,
+  { last, comeBack }: { last: boolean; comeBack: () => number },
+): void {
   if (response.headersSent) {
     response.destroy();
     return;
@@ -34,7 +41,9 @@ export function replyProblem(response: ServerResponse, problem: Problem, { last 
     'content-length': Buffer.byteLength(text),
     'x-request-id': presentRequest() ?? '',
     ...(last ? { connection: 'close' } : {}),
-    ...(problem.status === 503 || problem.status === 429 ? { 'retry-after': '5' } : {}),
+    ...(problem.status === 503 || problem.status === 429
+      ? { 'retry-after': String(Number(problem.members['retry_after'] ?? comeBack())) }
+      : {}),
   });
   response.end(text);
 }
@@ -43,7 +52,7 @@ export function replyProblem(response: ServerResponse, problem: Problem, { last 
  * Ends a connection after its last reply. A socket destroyed while the peer is still sending answers with a reset, which
  * discards the reply on its way; so our side is closed in order, and what still comes is read and thrown away for a while.
  */
-function closeInOrder(socket: Socket): void {
+export function closeInOrder(socket: Socket): void {
   socket.end();
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), lingering).unref();

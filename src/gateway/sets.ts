@@ -9,6 +9,11 @@ export class Sets<Member> {
     return [...(this.#sets.get(key) ?? [])];
   }
 
+  /** The member that has been under a key for longest. */
+  first(key: string): Member | undefined {
+    return this.#sets.get(key)?.values().next().value;
+  }
+
   /** How many members there are under each key that has any. */
   get sizes(): ReadonlyMap<string, number> {
     return new Map([...this.#sets].map(([key, { size }]) => [key, size]));

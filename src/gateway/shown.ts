@@ -45,6 +45,21 @@ export function readShown(socket: TLSSocket): Shown {
   };
 }
 
+/** The same leaf with the others by which it came before. */
+export function withOthers(shown: Shown, others: readonly Buffer[]): Shown {
+  const { tbsSha256 } = shown;
+  return {
+    ders: [...shown.ders.slice(0, 1), ...others],
+    tbsSha256,
+    get leaf() {
+      return shown.leaf;
+    },
+    get fault() {
+      return shown.fault;
+    },
+  };
+}
+
 /** The certificates beside the leaf that can be read: those that cannot are strangers on no path. */
 export function readOthers({ ders }: Shown): Certificate[] {
   return ders

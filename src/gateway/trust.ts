@@ -1,62 +1,49 @@
 // What the gateway keeps in memory of each account, forgotten as soon as the registry says that it changed.
 
-import { constants } from 'node:crypto';
-import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { type AccountTrust, loadAccountTrust } from '../provisioning/account-trust.ts';
 import { accountOfHost, requireAccount } from '../registry/accounts.ts';
+import { Problem } from '../problem.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import type { Change } from '../registry/changes.ts';
+import { certificatesOfChain } from '../registry/device-standings.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import { remembered } from './remembered.ts';
 import { Verdicts } from './verdicts.ts';
 
-/** A gateway certificate with its chain up to the root (PEM) and its private key, as TLS needs them in process. */
-export interface GatewayCredentials {
-  readonly chain: string;
-  readonly key: string;
-}
-
-/** A SecureContext takes 37 KiB and 188 µs: enough are kept for the accounts in use. */
 const mostAccounts = 10_000;
 const mostHosts = 100_000;
+const mostChains = 10_000;
+/** Of what those showed who were turned away, in bytes. */
+const mostShown = 16 * 1024 * 1024;
 /** Stands for the account of a host that belongs to none. */
 const nobody = '';
 
-/**
- * What every context of the gateway has in common. `ca` is an empty list: left out, Node would trust the public roots;
- * filled, it would tell every stranger the Fleet Root CAs' names, and clients whose issuer is not on it would withhold
- * their certificate. Tickets and renegotiation are off: both bring in peers that no handshake of this connection showed.
- */
-export const contextOptions = {
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
-  ciphers: [
-    'TLS_AES_256_GCM_SHA384',
-    'TLS_CHACHA20_POLY1305_SHA256',
-    'TLS_AES_128_GCM_SHA256',
-    'ECDHE-ECDSA-AES256-GCM-SHA384',
-    'ECDHE-ECDSA-CHACHA20-POLY1305',
-    'ECDHE-ECDSA-AES128-GCM-SHA256',
-  ].join(':'),
-  ecdhCurve: 'X25519MLKEM768:X25519:P-256:P-384:P-521',
-  ca: [],
-  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-} as const satisfies SecureContextOptions;
-
-/** Hosts, TLS contexts, trust anchors and verdicts, by account. */
+/** Hosts, trust anchors, intermediates and verdicts, by account. */
 export class Trust {
   readonly verdicts = new Verdicts();
   readonly #provisioning: Pick<Provisioning, 'registry' | 'trustFile'>;
-  readonly #credentialsOf: (account_id: string) => Promise<GatewayCredentials>;
   readonly #hosts = new LRUCache<string, string>({ max: mostHosts });
-  readonly #contexts = new LRUCache<string, Promise<SecureContext>>({ max: mostAccounts });
   readonly #trusts = new LRUCache<string, Promise<AccountTrust>>({ max: mostAccounts });
+  readonly #chains = new LRUCache<string, Promise<readonly Buffer[]>>({ max: mostChains });
+  /** By account and leaf, what else was shown in the whole handshake of somebody who was turned away. */
+  readonly #shown = new LRUCache<string, readonly Buffer[]>({
+    maxSize: mostShown,
+    sizeCalculation: (others) => others.reduce((sum, { length }) => sum + length, 100),
+  });
+  readonly #refuseAfter: number | null;
 
-  constructor(
-    provisioning: Pick<Provisioning, 'registry' | 'trustFile'>,
-    credentialsOf: (account_id: string) => Promise<GatewayCredentials>,
-  ) {
+  /** `refuseAfter`: how long the registry may be away, in milliseconds, before nobody is let in; null: for ever. */
+  constructor(provisioning: Pick<Provisioning, 'registry' | 'trustFile'>, refuseAfter: number | null = null) {
     this.#provisioning = provisioning;
-    this.#credentialsOf = credentialsOf;
+    this.#refuseAfter = refuseAfter;
+  }
+
+  /** Throws Problem `unavailable` where what is known here may have been taken back elsewhere for too long. */
+  requireFresh(now: number): void {
+    const { standing } = this.#provisioning.registry;
+    if (this.#refuseAfter === null || standing.reachable || now - standing.since < this.#refuseAfter) return;
+    throw new Problem('unavailable', 'This server is cut off from its database, and lets nobody in until it is back.');
   }
 
   /** The account that a host (canonical) belongs to, or null. */
@@ -69,19 +56,6 @@ export class Trust {
     return account?.id ?? null;
   }
 
-  /** The TLS context with the account's present gateway certificate. */
-  contextOf(account_id: string): Promise<SecureContext> {
-    return remembered(this.#contexts, account_id, async () => {
-      return createSecureContext({ ...contextOptions, ...(await this.credentialsOf(account_id)) });
-    });
-  }
-
-  /** The account's present gateway certificate and key, as a TLS context takes them. */
-  async credentialsOf(account_id: string): Promise<{ cert: string; key: string }> {
-    const { chain, key } = await this.#credentialsOf(account_id);
-    return { cert: chain, key };
-  }
-
   /** What the account trusts, parsed. Throws where the account is gone. */
   trustOf(account_id: string): Promise<AccountTrust> {
     return remembered(this.#trusts, account_id, async () =>
@@ -89,25 +63,45 @@ export class Trust {
     );
   }
 
+  /** The intermediates (DER) of a chain, which is never another's under the same ID: from the leaf's issuer up, where they are one path. */
+  chainOf(account_id: string, chain_id: string): Promise<readonly Buffer[]> {
+    return remembered(this.#chains, `${account_id} ${chain_id}`, async () =>
+      upwards(await certificatesOfChain(this.#provisioning.registry.read, account_id, chain_id)),
+    );
+  }
+
+  /** Keeps what stood beside a leaf in a whole handshake whose device was turned away: a session of it shows the leaf alone. */
+  keepShown(account_id: string, tbsSha256: string, others: readonly Buffer[]): void {
+    this.#shown.set(`${account_id} ${tbsSha256}`, others);
+  }
+
+  /** What was kept of it; null where this process has seen no such handshake. */
+  shownBefore(account_id: string, tbsSha256: string): readonly Buffer[] | null {
+    return this.#shown.get(`${account_id} ${tbsSha256}`) ?? null;
+  }
+
   /** Forgets what a change may have made untrue. */
   forget(change: Change): void {
     this.verdicts.forget(change);
-    if (change.kind === 'account') {
+    if (change.kind === 'everything') {
       this.#hosts.clear();
-      this.#contexts.delete(change.account_id);
+      this.#trusts.clear();
+      return;
     }
+    if (change.kind === 'account') this.#hosts.clear();
     if (change.kind === 'account' || change.kind === 'trust') this.#trusts.delete(change.account_id);
   }
 }
 
-/** One load at a time for each key; one that fails is not remembered. */
-function remembered<T>(cache: LRUCache<string, Promise<T>>, key: string, load: () => Promise<T>): Promise<T> {
-  const known = cache.get(key);
-  if (known) return known;
-  const loading = load();
-  cache.set(key, loading);
-  loading.catch(() => {
-    if (cache.peek(key) === loading) cache.delete(key);
-  });
-  return loading;
+/** Certificates in their order on a path: each after those that it issued. */
+function upwards(ders: readonly Uint8Array[]): Buffer[] {
+  const left = ders.map((der) => parseCertificate(der));
+  const ordered: Buffer[] = [];
+  while (left.length > 0) {
+    const lowest = left.findIndex((one) => left.every((other) => other === one || !issued(one, other)));
+    ordered.push(...left.splice(Math.max(lowest, 0), 1).map(({ der }) => der));
+  }
+  return ordered;
 }
+
+const issued = (issuer: Certificate, { issuer: name }: Certificate): boolean => name.key === issuer.subject.key;

@@ -64,6 +64,7 @@ export class Upstreams implements Disposable {
   /** Lets go of back ends that may have changed: what is under way there goes on, what is idle is closed. */
   forget(change: Change): void {
     if (change.kind === 'account') this.#close(change.account_id, retire);
+    if (change.kind === 'everything') for (const account_id of this.#byAccount.keys()) this.#close(account_id, retire);
   }
 
   #remember(account_id: string): Promise<BackEnd[]> {

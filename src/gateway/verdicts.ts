@@ -53,6 +53,8 @@ export class Verdicts {
 
   #concerned(change: Change): string[] {
     switch (change.kind) {
+      case 'everything':
+        return [...this.#byLeaf.keys()];
       case 'account':
       case 'trust':
         return this.#byAccount.of(change.account_id);

@@ -2,7 +2,7 @@
 
 import { CustodyProblem } from '../custody/custodian.ts';
 import type { Db } from '../registry/database.ts';
-import { listKeys } from '../registry/keys.ts';
+import { countKeysIn, custodiansInUse } from '../registry/keys.ts';
 import type { KeyRow } from '../registry/tables.ts';
 import type { KeyCare } from './held-keys.ts';
 
@@ -62,9 +62,8 @@ async function checkCustodian<Key extends KeyRow>(
 /** How many keys lie in each custodian that is not configured: nothing can be done with them. */
 export async function strandedKeys(db: Db, { custodians }: KeyCare): Promise<ReadonlyMap<string, number>> {
   const counted = new Map<string, number>();
-  for (const { custodian, remembered, destroyed_at } of await listKeys(db)) {
-    if (remembered === null || destroyed_at !== null || custodians.includes(custodian)) continue;
-    counted.set(custodian, (counted.get(custodian) ?? 0) + 1);
+  for (const custodian of await custodiansInUse(db)) {
+    if (!custodians.includes(custodian)) counted.set(custodian, await countKeysIn(db, custodian));
   }
   return counted;
 }

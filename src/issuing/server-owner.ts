@@ -19,4 +19,6 @@ export const serverOwner: Account = {
   created_at: 0,
   ready_at: null,
   owner_key: null,
+  deleted_at: null,
+  gateway_incomplete: null,
 };

@@ -1,7 +1,7 @@
 // What logins work with: made once in server.ts and handed down as a value.
 
 import { createHash, randomBytes } from 'node:crypto';
-import type { Seal } from '../custody/seal.ts';
+import type { AuthenticatingSeal } from '../custody/seal.ts';
 import type { Log } from '../log.ts';
 import type { Registry } from '../registry/writer.ts';
 import { Challenges } from './challenge.ts';
@@ -12,7 +12,7 @@ import { Throttle } from './throttle.ts';
 /** What its functions take first. */
 export interface Login {
   readonly registry: Registry;
-  readonly seal: Seal;
+  readonly seal: AuthenticatingSeal;
   readonly log: Log;
   /** The present instant, in milliseconds since 1970. */
   readonly clock: () => number;
@@ -49,7 +49,7 @@ export function openLogin(open: Pick<Login, 'registry' | 'seal' | 'log' | 'clock
     ...open,
     hashes: new PasswordHashes(),
     throttle: new Throttle(open.clock),
-    challenges: new Challenges(open.clock),
+    challenges: new Challenges(open),
     failures: new FailedSignIns(open.registry, open.clock, open.log),
   };
 }

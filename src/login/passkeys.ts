@@ -78,17 +78,18 @@ export async function addPasskey(
   operator: OperatorRow,
   { name, response, site }: { name: string; response: RegistrationResponseJSON; site: Site },
 ): Promise<{ passkey: PasskeyRow; recovery_codes: string[] | null }> {
+  let answered = '';
   const { registrationInfo } = await verified('forbidden', async () =>
     (await webauthn()).verifyRegistrationResponse({
       response,
-      expectedChallenge: (challenge) => challenges.take(challenge, adding(operator)),
+      expectedChallenge: (challenge) => challenges.isOpen((answered = challenge), adding(operator)),
       expectedOrigin: site.origin,
       expectedRPID: site.rpId,
       requireUserVerification: true,
       supportedAlgorithmIDs: algorithms,
     }),
   );
-  if (!registrationInfo) throw notGenuine('forbidden');
+  if (!registrationInfo || !(await challenges.take(answered, adding(operator)))) throw notGenuine('forbidden');
   const { credential, credentialBackedUp } = registrationInfo;
   const { codes, hashes } = newRecoveryCodes();
   const { passkey, recovery } = await registry.write('addPasskey', {
@@ -147,10 +148,11 @@ async function authenticated(
   given: { response: AuthenticationResponseJSON; site: Site; operator: OperatorRow; passkey: PasskeyRow },
 ) {
   const { response, site, operator, passkey } = given;
+  let answered = '';
   const { verified: right, authenticationInfo } = await verified('unauthenticated', async () =>
     (await webauthn()).verifyAuthenticationResponse({
       response,
-      expectedChallenge: (challenge) => challenges.take(challenge, signingIn),
+      expectedChallenge: (challenge) => challenges.isOpen((answered = challenge), signingIn),
       expectedOrigin: site.origin,
       expectedRPID: site.rpId,
       credential: { id: passkey.id, publicKey: new Uint8Array(passkey.public_key), counter: passkey.counter },
@@ -160,6 +162,7 @@ async function authenticated(
   // WebAuthn §7.2 step 6: a discoverable credential says whose it is.
   const handle = Buffer.from(response.response.userHandle ?? '', 'base64url').toString('utf8');
   if (!right || handle !== operator.id) throw new Problem('unauthenticated');
+  if (!(await challenges.take(answered, signingIn))) throw new Problem('unauthenticated');
   return authenticationInfo;
 }
 

@@ -47,7 +47,7 @@ export class SingleSignOn {
     this.#login = login;
     this.#settings = settings;
     this.#provider = new IdentityProvider(settings, redirectUri, login.log);
-    this.#states = new Challenges(login.clock, ssoLifetime);
+    this.#states = new Challenges(login, ssoLifetime);
   }
 
   /** Begins a sign-in. Throws `unavailable` where the provider is not there. */
@@ -66,16 +66,12 @@ export class SingleSignOn {
   async finish(answer: URLSearchParams, cookie: string | null, caller: Caller): Promise<NewlySignedIn> {
     const state = answer.get('state') ?? '';
     const [verifier, nonce] = cookie?.split('.') ?? [];
-    if (!cookie || !verifier || !nonce || !this.#states.take(state, purposeOf(cookie))) {
-      throw new Problem(
-        'unauthenticated',
-        'This sign-in was not begun in this browser, has taken too long, or has been used.',
-        'Begin again at /api/v1/session/sso.',
-      );
-    }
+    if (!cookie || !verifier || !nonce || !this.#states.isOpen(state, purposeOf(cookie))) throw notBegun();
     const { nameClaim, rolesClaim } = this.#settings;
     const wanted = [rolesClaim, nameClaim ?? usualNames[0]!];
-    return this.#arrive(await this.#provider.claims(answer, { verifier, nonce, state }, wanted), caller);
+    const claims = await this.#provider.claims(answer, { verifier, nonce, state }, wanted);
+    if (!(await this.#states.take(state, purposeOf(cookie)))) throw notBegun();
+    return this.#arrive(claims, caller);
   }
 
   async #arrive(claims: Claims, caller: Caller): Promise<NewlySignedIn> {
@@ -97,6 +93,14 @@ export class SingleSignOn {
     }
     return beginSession(this.#login, operator, { method: 'single_sign_on', password: null, used: {} }, caller);
   }
+}
+
+function notBegun(): Problem {
+  return new Problem(
+    'unauthenticated',
+    'This sign-in was not begun in this browser, has taken too long, or has been used.',
+    'Begin again at /api/v1/session/sso.',
+  );
 }
 
 function noRole(): Problem {

@@ -1,7 +1,8 @@
 // Compact JWS (RFC 7515) as they cross the gap: read, and verified by a key that is known from elsewhere.
 
-import { compactVerify, decodeProtectedHeader, errors } from 'jose';
-
+import { decodeProtectedHeader } from 'jose/decode/protected_header';
+import { JWSSignatureVerificationFailed } from 'jose/errors';
+import { compactVerify } from 'jose/jws/compact/verify';
 import { Problem } from '../problem.ts';
 import { type Certificate, CertificateError, parseCertificate } from '../x509/certificate.ts';
 import type { PublicKey } from '../x509/key.ts';
@@ -56,7 +57,7 @@ export async function verifyStatement(
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
-    if (cause instanceof errors.JWSSignatureVerificationFailed) {
+    if (cause instanceof JWSSignatureVerificationFailed) {
       throw new Problem('invalid_request', `${what} has been changed, or is signed by another key.`, null, { cause });
     }
     throw new Problem('invalid_request', `${what} cannot be read: ${(cause as Error).message}`, null, { cause });

@@ -17,6 +17,7 @@ export class AccountLabels {
   readonly #lost: (label: string) => Promise<void>;
   /** Names by the accounts' IDs. */
   readonly #names = new Map<string, string>();
+  readonly #listeners = new Set<(all: readonly LabelledAccount[]) => void>();
 
   /** `lost` is called with each label that is no longer used. */
   constructor(most: number, lost: (label: string) => Promise<void>) {
@@ -29,9 +30,25 @@ export class AccountLabels {
     return account_id === null ? none : (this.#names.get(account_id) ?? other);
   }
 
+  /** Those that have a label of their own. */
+  get all(): LabelledAccount[] {
+    return [...this.#names].map(([id, name]) => ({ id, name }));
+  }
+
+  /** Has `listener` told of them whenever there are others: processes of one server are to say the same. */
+  listen(listener: (all: readonly LabelledAccount[]) => void): void {
+    this.#listeners.add(listener);
+  }
+
   /** Gives an account that has just been made a label of its own, where there is room for one. */
   add({ id, name }: LabelledAccount): void {
-    if (this.#names.size < this.#most) this.#names.set(id, name);
+    if (this.#names.size >= this.#most || this.#names.get(id) === name) return;
+    this.#names.set(id, name);
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener(this.all);
   }
 
   /** Takes the label from an account that is gone. */
@@ -39,6 +56,7 @@ export class AccountLabels {
     const name = this.#names.get(account_id);
     if (name === undefined) return;
     this.#names.delete(account_id);
+    this.#tell();
     await this.#lost(name);
   }
 

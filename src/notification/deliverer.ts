@@ -20,6 +20,8 @@ const page = 500;
 
 /** What deliveries are made with. */
 export interface DelivererOptions {
+  /** Whether no other process delivers from this registry. */
+  readonly alone: boolean;
   readonly registry: Registry;
   readonly seal: Seal;
   readonly outbound: Outbound;
@@ -58,16 +60,20 @@ export class Deliverer implements AsyncDisposable {
       onGone: () => this.reload(),
     };
     this.#held.defer(registry.changes.follow(() => this.#gather()));
-    this.#held.defer(registry.changes.listen(({ kind }) => kind === 'account' && this.reload()));
+    this.#held.defer(
+      registry.changes.listen(({ kind }) => {
+        if (kind === 'account' || kind === 'everything') this.reload();
+      }),
+    );
     const timer = setInterval(() => this.#look(), interval).unref();
     this.#held.defer(() => clearInterval(timer));
   }
 
-  /** Begins to deliver. Nobody else may deliver from this registry: what was under way at its last end is attempted again. */
+  /** Begins to deliver. Where nobody else does from this registry, what was under way at its last end is attempted at once; else when its lease ends. */
   static async open(options: DelivererOptions): Promise<Deliverer> {
     const deliverer = new Deliverer(options);
     deliverer.#position = await newestEventId(options.registry.read);
-    await options.registry.write('releaseDeliveries', {});
+    if (options.alone) await options.registry.write('releaseDeliveries', {});
     await deliverer.#reload();
     return deliverer;
   }

@@ -1,7 +1,7 @@
 // Keeps the events in order: tells of what ends soon and of refusals that were gathered, and takes away what is old.
 
 import type { Log } from '../log.ts';
-import { listAccounts } from '../registry/accounts.ts';
+import { accountsWithEnds } from '../registry/expiry.ts';
 import type { NewEvent } from '../registry/notes.ts';
 import type { Registry } from '../registry/writer.ts';
 
@@ -11,6 +11,10 @@ const interval = 60 * 1000;
 const expiryInterval = 60 * 60 * 1000;
 /** Rows that one write takes away: the others that wait for the writer get their turn in between. */
 const batch = 500;
+/** Accounts that are looked at together. */
+const accountsAtOnce = 200;
+/** Of those that have something to tell, as many share a commit. */
+const toldAtOnce = 20;
 
 export interface EventKeeperOptions {
   readonly registry: Registry;
@@ -69,7 +73,7 @@ export class EventKeeper implements AsyncDisposable {
     const now = clock();
     await registry.write('tellRefusals', {});
     if (Math.abs(now - this.#expiryLookedAt) >= expiryInterval) {
-      await this.#tellOfEnds();
+      await this.#tellOfEnds(now);
       this.#expiryLookedAt = now;
     }
     const before = now - kept;
@@ -77,12 +81,24 @@ export class EventKeeper implements AsyncDisposable {
     await this.#prune((limit) => registry.write('pruneDeliveries', { before, limit }));
   }
 
-  async #tellOfEnds(): Promise<void> {
+  async #tellOfEnds(now: number): Promise<void> {
     const { registry } = this.#options;
-    for (const { id: account_id } of await listAccounts(registry.read)) {
-      let more = true;
-      while (more && !this.#ended) ({ more } = await registry.write('tellOfEnds', { account_id }));
+    for (let after = ''; !this.#ended;) {
+      const { accounts, last } = await accountsWithEnds(registry.read, { after, limit: accountsAtOnce, now });
+      // Side by side, so that those of many accounts share their commits.
+      for (let at = 0; at < accounts.length; at += toldAtOnce) {
+        const some = accounts.slice(at, at + toldAtOnce);
+        await Promise.all(some.map((account_id) => this.#tellOfEndsIn(account_id)));
+      }
+      if (last === null) await registry.write('recordExpiryLook', { at: now });
+      if (last === null) return;
+      after = last;
     }
+  }
+
+  async #tellOfEndsIn(account_id: string): Promise<void> {
+    let more = true;
+    while (more && !this.#ended) ({ more } = await this.#options.registry.write('tellOfEnds', { account_id }));
   }
 
   async #prune(some: (limit: number) => Promise<number>): Promise<void> {

@@ -22,7 +22,7 @@ import {
 } from '../provisioning/accounts.ts';
 import { forgetGoneAccount } from '../provisioning/owner-pin.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
-import { listAccounts } from '../registry/accounts.ts';
+import { accountsAtOnce, listAccounts } from '../registry/accounts.ts';
 import { Secret } from '../secret.ts';
 import { destructive, weighed } from './impact.ts';
 import { DestructiveQuery, orImpact } from './impact-schemas.ts';
@@ -64,18 +64,23 @@ export function accountRoutes(api: Api, p: Provisioning): void {
       const { limit = standardLimit, cursor } = request.query;
       const [after = ''] = cursor === undefined ? [] : readCursor('accounts', cursor, ['text']);
       const shown: AccountJson[] = [];
-      for (const account of await listAccounts(registry.read, { after })) {
-        if (!sees(principal, account.id)) continue;
-        if (shown.length === limit) {
-          linkCursor(request, reply, cursorOf('accounts', [shown.at(-1)!.name]));
-          break;
+      for (let last = after; ;) {
+        const page = await listAccounts(registry.read, { after: last });
+        for (const account of page) {
+          if (!sees(principal, account.id)) continue;
+          if (shown.length === limit) {
+            linkCursor(request, reply, cursorOf('accounts', [shown.at(-1)!.name]));
+            return shown;
+          }
+          const bare = bareAccountJson(p, account);
+          shown.push(readsAll(principal, account.id) ? await accountJson(p, account).catch(() => bare) : bare);
+          // Reads do not leave this thread: with many accounts the devices get their turn in between.
+          await setImmediate();
         }
-        const bare = bareAccountJson(p, account);
-        shown.push(readsAll(principal, account.id) ? await accountJson(p, account).catch(() => bare) : bare);
-        // Reads do not leave this thread: with many accounts the devices get their turn in between.
+        if (page.length < accountsAtOnce) return shown;
+        last = page.at(-1)!.name;
         await setImmediate();
       }
-      return shown;
     },
   );
 

@@ -16,8 +16,10 @@ import type { Provisioning } from '../provisioning/provisioning.ts';
 import { accountRoutes } from './account-routes.ts';
 import { allowListFileRoutes, allowListRoutes } from './allow-list-routes.ts';
 import { type Audit, auditRoutes } from './audit-routes.ts';
+import { type Backups, backupRoutes } from './backup-routes.ts';
 import { credentialsRoutes } from './credentials-routes.ts';
 import { type Custody, custodyRoutes } from './custody-routes.ts';
+import { nodeRoutes } from './node-routes.ts';
 import { descriptionRoutes } from './description-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { eventRoutes, type Events } from './event-routes.ts';
@@ -55,6 +57,7 @@ interface ApiParts {
   readonly provisioning: Provisioning;
   readonly custody: Custody;
   readonly audit: Audit;
+  readonly backups: Backups;
   readonly log: Log;
   readonly ready: () => Promise<Readiness>;
   readonly metrics: Metrics;
@@ -171,8 +174,10 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
       refusalRoutes(api, provisioning);
       upstreamRoutes(api, provisioning);
       custodyRoutes(api, options.custody);
+      nodeRoutes(api, provisioning.registry);
       keyRoutes(api, provisioning);
       auditRoutes(api, provisioning, options.audit, options.events);
+      backupRoutes(api, provisioning, options.backups, options.audit);
       tokenRoutes(api, provisioning, options.tokens);
       eventRoutes(api, provisioning, options.events, (request) =>
         mayStill(request, provisioning.registry, authenticate),
@@ -225,7 +230,8 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
 function healthRoutes(app: FastifyInstance, ready: () => Promise<Readiness>): void {
   app.get('/healthz', rule('getHealth', 'anyone'), async () => ({ status: 'ok' }));
   app.get('/readyz', rule('getReadiness', 'anyone'), async () => {
-    const { serving, faults } = await ready();
+    const { serving, ending, faults } = await ready();
+    if (ending) throw new Problem('unavailable', 'The server is ending.');
     if (!serving) throw new Problem('unavailable', 'The server does not serve devices yet.');
     return faults.length === 0 ? { status: 'ready' } : { status: 'degraded', faults };
   });

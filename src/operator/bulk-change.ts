@@ -32,12 +32,12 @@ export async function weighBulkChange(
   const changed = changedBy(action, filter);
   const counts = await countFleet(registry.read, account.id, { filter: changed, now: clock() });
   const total = (of: readonly { devices: number }[]) => of.reduce((sum, { devices }) => sum + devices, 0);
-  const devices = total(counts);
-  const refused = refusals[action] === null ? 0 : total(counts.filter(({ state }) => state === 'active'));
+  const devices = total(counts.kinds);
+  const refused = refusals[action] === null ? 0 : total(counts.kinds.filter(({ state }) => state === 'active'));
   const sample = await fleetUuids(registry.read, account.id, { filter: changed, limit: sampleSize });
   return noDevices({
     devices,
-    seen_last_day: counts.reduce((sum, { seen_last_day }) => sum + seen_last_day, 0),
+    seen_last_day: counts.seen_last_day,
     refused,
     by_rule: refused === 0 ? [] : [{ ...refusals[action]!, devices: refused }],
     confirm: devices,

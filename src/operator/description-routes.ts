@@ -42,7 +42,7 @@ const script = `SwaggerUIBundle({
 
 /** Adds the routes of the description. */
 export function descriptionRoutes(api: Api): void {
-  api.get('/openapi.json', rule('getOpenApi', 'anyone'), async () => api.swagger());
+  api.get('/openapi.json', rule('getOpenApi', 'anyone'), () => api.openApi());
 
   api.get('/docs', rule('getApiPage', 'anyone'), async (_request, reply) =>
     reply.type('text/html; charset=utf-8').send(page),

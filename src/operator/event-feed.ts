@@ -45,7 +45,11 @@ export class EventFeed implements Disposable {
   constructor(options: FeedOptions) {
     this.#options = options;
     this.#held.defer(options.registry.changes.follow(() => this.#gather()));
-    this.#held.defer(options.registry.changes.listen(({ kind }) => kind === 'account' && this.#lookAt(this.#streams)));
+    this.#held.defer(
+      options.registry.changes.listen(({ kind }) => {
+        if (kind === 'account' || kind === 'everything') this.#lookAt(this.#streams);
+      }),
+    );
     const timer = setInterval(() => this.#tick(), 1_000).unref();
     this.#held.defer(() => clearInterval(timer));
   }

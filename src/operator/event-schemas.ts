@@ -110,6 +110,21 @@ export const eventData: Readonly<Record<EventType, TSchema>> = {
   'custody.back': Type.Object({ custodian: Type.String(), seconds: count }, closed),
   'gateway_certificate.not_renewed': Type.Object({ not_after: nullable(instant), reason: Type.String() }, closed),
   'audit.checkpoint': CheckpointSchema,
+  'backup.made': Type.Object(
+    {
+      schema: count,
+      devices: count,
+      with_master_key: Type.Boolean(),
+      recipients: Type.Array(Type.String()),
+      audit_number: nullable(count),
+      audit_hash: nullable(sha256),
+    },
+    closed,
+  ),
+  'server.restored': Type.Object(
+    { backup_made_at: instant, audit_number: nullable(count), audit_hash: nullable(sha256) },
+    closed,
+  ),
 };
 
 export const EventSchema = Type.Object({

@@ -2,7 +2,7 @@
 
 import type { AllowListView } from '../registry/allow-list.ts';
 import type { Db } from '../registry/database.ts';
-import type { FleetCount } from '../registry/fleet.ts';
+import type { FleetCounts, FleetKind } from '../registry/fleet.ts';
 import { fleetRootCasOf } from '../registry/fleet-root-cas.ts';
 import { readLabels } from '../registry/label-values.ts';
 import type { CertificateRecord, Report } from '../registry/tables.ts';
@@ -17,19 +17,17 @@ const mostKeys = 1_000;
 export async function deviceCountsJson(
   db: Db,
   account_id: string,
-  counts: readonly FleetCount[],
+  { kinds, ...times }: FleetCounts,
 ): Promise<DeviceCountsJson> {
-  const total = (fits: (count: FleetCount) => boolean, member: 'devices' | keyof typeof other = 'devices') =>
-    counts.reduce((sum, count) => sum + (fits(count) ? count[member] : 0), 0);
-  const other = { seen_last_day: 0, never_seen: 0, expired: 0, expiring: 0 };
-  const all = () => true;
-  const inState = (state: FleetCount['state']) => total((count) => count.state === state);
+  const total = (fits: (kind: FleetKind) => boolean) =>
+    kinds.reduce((sum, kind) => sum + (fits(kind) ? kind.devices : 0), 0);
+  const inState = (state: FleetKind['state']) => total((kind) => kind.state === state);
   const byKey = new Map<string, number>();
-  for (const { provisioning_key_id: id, devices } of counts) {
+  for (const { provisioning_key_id: id, devices } of kinds) {
     if (id !== null) byKey.set(id, (byKey.get(id) ?? 0) + devices);
   }
   return {
-    devices: total(all),
+    devices: total(() => true),
     states: {
       pending: inState('pending'),
       active: inState('active'),
@@ -49,10 +47,7 @@ export async function deviceCountsJson(
       .map(([id, devices]) => ({ id, devices }))
       .toSorted((one, another) => another.devices - one.devices || (one.id < another.id ? -1 : 1))
       .slice(0, mostKeys),
-    seen_last_day: total(all, 'seen_last_day'),
-    never_seen: total(all, 'never_seen'),
-    expired: total(all, 'expired'),
-    expiring: total(all, 'expiring'),
+    ...times,
   };
 }
 

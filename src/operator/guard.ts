@@ -2,7 +2,7 @@
 
 import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from '../problem.ts';
-import { actAs } from '../registry/acting.ts';
+import { type Actor, actAs, unconfirmedBy } from '../registry/acting.ts';
 import { accountByRef } from '../registry/accounts.ts';
 import type { Db } from '../registry/database.ts';
 import type { Registry } from '../registry/writer.ts';
@@ -12,6 +12,8 @@ import { actorOf, type Principal } from './principal.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
+    /** Whom its writes are recorded as made by. */
+    actor: Actor | null;
     /** Whether it was about an account that whoever asks has no role in, or that is not there. */
     outsideOfRoles: boolean;
   }
@@ -24,6 +26,9 @@ export type Authenticate = (
   look?: { readonly again: boolean },
 ) => Promise<Principal | null>;
 
+/** Names, in a reply, the nodes that have not said within two seconds that they act on what the call has changed. */
+const unconfirmedHeader = 'fleetroot-unconfirmed';
+
 /** Has every route of `app`, each with its rule (rule.ts), called only by those who may. */
 export function guard(
   app: FastifyInstance,
@@ -31,6 +36,7 @@ export function guard(
   { authenticate, metricsOpen }: { authenticate: Authenticate; metricsOpen: MetricsOpen },
 ): void {
   app.decorateRequest('principal', null);
+  app.decorateRequest('actor', null);
   app.decorateRequest('outsideOfRoles', false);
   // Before the body is read: who may not call is told so, and not what else is wrong.
   app.addHook('onRequest', async (request) => {
@@ -42,7 +48,11 @@ export function guard(
     if (request.principal === null) throw new Problem('unauthenticated');
     await requireAccess(registry.read, request, request.principal);
   });
-  app.addHook('preHandler', (request, _reply, done) => actAs(actorOf(request), done));
+  app.addHook('preHandler', (request, _reply, done) => actAs((request.actor = actorOf(request)), done));
+  app.addHook('onSend', async ({ actor }, reply) => {
+    const nodes = actor === null ? [] : unconfirmedBy(actor);
+    if (nodes.length > 0) reply.header(unconfirmedHeader, nodes.map(encodeURIComponent).join(', '));
+  });
 }
 
 /** Whether whoever made a request, the answer to which goes on, still may: all that the guard goes by is looked at anew. */

@@ -1,9 +1,9 @@
 // The HTTP server under the operators' API: its limits, its headers, how it reads bodies and tells what is wrong.
 
-import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { compilersFactory } from './compilers.ts';
 import { strictHeaders } from './headers.ts';
 import { type ListenerOptions, tellApart } from './listener.ts';
 import { describeRoutes } from './openapi.ts';
@@ -34,19 +34,19 @@ export async function openHttpServer(
     requestTimeout,
     genReqId: newRequestId(listener === null),
     http: { maxHeaderSize: largestHeader, headersTimeout, connectionsCheckingInterval: 1_000 },
+    schemaController: { compilersFactory },
     routerOptions: { maxParamLength: longestSegment },
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
     clientErrorHandler: answerClientError,
     forceCloseConnections: 'idle',
   });
   app.removeContentTypeParser('text/plain');
-  app.setValidatorCompiler(TypeBoxValidatorCompiler);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler(answerUnknownPath);
   logRequests(app, log, metrics);
   await strictHeaders(app);
   if (listener !== null) tellApart(app, listener);
-  await describeRoutes(app);
+  describeRoutes(app);
   return app;
 }
 

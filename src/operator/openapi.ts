@@ -1,7 +1,6 @@
 // The OpenAPI 3.1 document of the operators' API, drawn from its routes: their schemas, their rules, their names.
 
-import swagger from '@fastify/swagger';
-import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
+import fastify, { type FastifyInstance, type FastifySchema, type RouteOptions } from 'fastify';
 import { type TObject, Type } from 'typebox';
 import { programVersion } from '../version.ts';
 import * as auditSchemas from './audit-schemas.ts';
@@ -11,6 +10,7 @@ import * as impactSchemas from './impact-schemas.ts';
 import * as keySchemas from './key-schemas.ts';
 import * as loginSchemas from './login-schemas.ts';
 import * as memberSchemas from './member-schemas.ts';
+import { compilersFactory } from './compilers.ts';
 import type { Access } from './rule.ts';
 import * as schemas from './schemas.ts';
 import * as tokenSchemas from './token-schemas.ts';
@@ -32,8 +32,27 @@ const problems = {
   content: { 'application/problem+json': { schema: schemas.ProblemSchema } },
 };
 
-/** Has every route that `app` gets from now on described. */
-export async function describeRoutes(app: FastifyInstance): Promise<void> {
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The OpenAPI document of its routes. */
+    openApi(): Promise<object>;
+  }
+}
+
+/** Has every route that `app` gets from now on described: when somebody asks for it, since hardly anybody does. */
+export function describeRoutes(app: FastifyInstance): void {
+  const routes: RouteOptions[] = [];
+  app.addHook('onRoute', (route) => {
+    if (route.method !== 'HEAD') routes.push(route);
+  });
+  let document: Promise<object> | undefined;
+  app.decorate('openApi', () => (document ??= draw(routes)));
+}
+
+/** Draws the document from routes that are added for it, and never asked, to a server that never listens. */
+async function draw(routes: readonly RouteOptions[]): Promise<object> {
+  const { default: swagger } = await import('@fastify/swagger');
+  const app = fastify({ exposeHeadRoutes: false, schemaController: { compilersFactory } });
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -55,6 +74,13 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
     transformObject: (document) =>
       ordered(replaceNamed('openapiObject' in document ? (document.openapiObject as Document) : {})),
   });
+  for (const { method, url, schema, config } of routes) {
+    app.route({ method, url, ...(schema && { schema }), ...(config && { config }), handler: async () => null });
+  }
+  await app.ready();
+  const document = app.swagger();
+  await app.close();
+  return document;
 }
 
 /** What stands in the document beside the schemas of a route. */
@@ -93,6 +119,7 @@ const forms: Readonly<Record<string, readonly string[]>> = {
   getMetrics: ['text/plain'],
   getOpenApi: ['application/json'],
   getReadiness: ['application/json'],
+  makeBackup: ['application/vnd.age'],
 };
 const streams = ['listEvents', 'listServerEvents'];
 

@@ -11,11 +11,19 @@ export type ReadinessFault =
       /** RFC 3339. */
       readonly since: string;
     }
-  | { readonly part: 'owner_trust'; readonly account: string; readonly reason: string; readonly since: string };
+  | { readonly part: 'owner_trust'; readonly account: string; readonly reason: string; readonly since: string }
+  /** The database does not answer. */
+  | { readonly part: 'database'; readonly reason: string; readonly since: string }
+  /** A gateway process is away: the others serve devices. */
+  | { readonly part: 'worker'; readonly worker: number; readonly reason: string; readonly since: string }
+  /** The registry came out of a back-up, and nobody has seen to what that brought back. */
+  | { readonly part: 'restored'; readonly reason: string; readonly since: string };
 
 /** How the server is. */
 export interface Readiness {
   /** Whether it serves devices. */
   readonly serving: boolean;
+  /** Whether it has been told to end: it may still serve, and is to be sent nobody any more. */
+  readonly ending: boolean;
   readonly faults: readonly ReadinessFault[];
 }

@@ -4,7 +4,8 @@ import { type DeviceIssuingKey, deviceIssuingKeys } from '../issuing/device-issu
 import type { ExportedKey } from '../issuing/key-export.ts';
 import { accountFilesOf } from '../registry/account-files.ts';
 import { hostsOf } from '../registry/accounts.ts';
-import { countDevicesByRoot, type DeviceView } from '../registry/devices.ts';
+import { countDevicesByRoot } from '../registry/device-tallies.ts';
+import type { DeviceView } from '../registry/devices.ts';
 import { fleetRootCasOf, fleetRootCertificatesOf, trustOf } from '../registry/fleet-root-cas.ts';
 import { gatewayCasOf } from '../registry/gateway-cas.ts';
 import { keysOf } from '../registry/keys.ts';

@@ -67,7 +67,13 @@ export type ToBeRecorded = {
   readonly sighting: Sighting | null;
 };
 
-export type Judgement = AdmittedDevice | AdmittedProvisioningKey | Refused | ToBeRecorded;
+/** A known device that gets in, and how it came. */
+export type JudgedDevice = AdmittedDevice & {
+  /** On the paths that were found, the issuer of the leaf first. */
+  readonly intermediates: readonly Certificate[];
+};
+
+export type Judgement = JudgedDevice | AdmittedProvisioningKey | Refused | ToBeRecorded;
 
 const refused = (refusal: Refusal, certificate: CertificateRecord | null = null): Refused => ({
   kind: 'refused',
@@ -276,6 +282,7 @@ function judgeStanding(
     certificate,
     validUntil: path.notAfter + clockTolerance,
     publicKeys: path.publicKeys,
+    intermediates: intermediatesOf(byRoot),
     sighting: null,
   };
 }

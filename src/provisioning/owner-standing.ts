@@ -153,7 +153,7 @@ export function watchOwnerTrust(known: Known, clock: () => number, log: Log): ()
     });
     const changed = accountsThatDiffer(before, present);
     before = present;
-    for (const account_id of changed) known.registry.changes.tell({ kind: 'account', account_id });
+    for (const account_id of changed) void known.registry.changes.tell({ kind: 'account', account_id });
     return present;
   };
   return () => {

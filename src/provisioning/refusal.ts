@@ -42,6 +42,7 @@ const remedies: Partial<Record<ProblemCode, string>> = {
   not_a_device: "Show the device's own certificate; the provisioning key only makes one.",
   not_a_provisioning_key: 'Show the certificate of the provisioning key from credentials.zip.',
   device_already_registered: '`device reprovision` lets a wiped device in once more; another device needs another ID.',
+  too_many_requests: 'Devices come back by themselves; [limits] in the configuration has the rates.',
   misdirected_request: 'Let the URL name the same host that the TLS connection asks for.',
 };
 

@@ -4,7 +4,7 @@ import ipaddr from 'ipaddr.js';
 import { Problem } from '../problem.ts';
 import { gatewayCasOf } from '../registry/gateway-cas.ts';
 import { keyById } from '../registry/keys.ts';
-import type { FleetRootCa, ProvisioningKey, ReplyState } from '../registry/tables.ts';
+import type { FleetRootCa, KeyRow, ProvisioningKey, ReplyState } from '../registry/tables.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { encodePkcs12 } from '../x509/pkcs12.ts';
 import type { AccountTrust } from './account-trust.ts';
@@ -46,9 +46,7 @@ export async function provisionDevice(
   const { registry, issuer, keyPool } = provisioning;
   const { account } = trust;
   checkRequest(trust, provisioningKey, request);
-  const { root, certificate: rootCertificate } = generatedRoot(trust);
-  const rootKey = await keyById(registry.read, root.key_id ?? '');
-  if (!rootKey) throw new Problem('provisioning_not_offered');
+  const { root, rootCertificate, rootKey, cas } = await meansOf(provisioning, trust);
   // Before the key pair, which may cost more than all the rest.
   issuer.keys.ready(rootKey);
 
@@ -77,13 +75,42 @@ export async function provisionDevice(
   const pkcs12 = encodePkcs12({
     privateKey: keyPair.privateKey.reveal(),
     certificate,
-    cas: [rootCertificate.der, ...(await pinnedGatewayCas(provisioning, account.id))],
+    cas,
   });
   return {
     pkcs12,
     settle: (reply) =>
       registry.write('settleReply', { account_id: account.id, tbs_sha256: prepared.intention.tbs_sha256, reply }),
   };
+}
+
+/** What every newcomer of an account is made with. */
+interface Means {
+  readonly root: FleetRootCa;
+  readonly rootCertificate: Certificate;
+  readonly rootKey: KeyRow;
+  /** DER, as they stand in the PKCS#12. */
+  readonly cas: readonly Buffer[];
+}
+
+/** As long as nothing of the account has changed: its CAs, their keys or where these lie. */
+const meansByTrust = new WeakMap<AccountTrust, Promise<Means>>();
+
+function meansOf(provisioning: Provisioning, trust: AccountTrust): Promise<Means> {
+  const known = meansByTrust.get(trust);
+  if (known) return known;
+  const finding = findMeans(provisioning, trust);
+  meansByTrust.set(trust, finding);
+  finding.catch(() => meansByTrust.delete(trust));
+  return finding;
+}
+
+async function findMeans(provisioning: Provisioning, trust: AccountTrust): Promise<Means> {
+  const { root, certificate: rootCertificate } = generatedRoot(trust);
+  const rootKey = await keyById(provisioning.registry.read, root.key_id ?? '');
+  if (!rootKey) throw new Problem('provisioning_not_offered');
+  const cas = [rootCertificate.der, ...(await pinnedGatewayCas(provisioning, trust.account.id))];
+  return { root, rootCertificate, rootKey, cas };
 }
 
 function checkRequest(trust: AccountTrust, key: ProvisioningKey, { deviceId, address }: ProvisioningRequest): void {

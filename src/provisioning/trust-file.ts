@@ -47,17 +47,50 @@ const FileSchema = Type.Object(
 export type Pin = Static<typeof PinSchema>;
 type Pins = ReadonlyMap<string, Pin>;
 
-/** `owner-trust.json` of this node. Only its own process writes it; what it says counts from memory, at once. */
+/** Hears of what has been said of an account, which counts from then on; null is nothing. */
+export type PinListener = (account_id: string, pin: Pin | null) => void;
+
+/**
+ * `owner-trust.json` of this node. Only one process writes it; what it says counts from memory, at once. The gateway
+ * processes beside that one have its pins in memory alone (`follow`).
+ */
 export class TrustFile {
   readonly path: string;
   readonly #pins: Map<string, Pin>;
+  readonly #listeners = new Set<PinListener>();
+  /** Where this is not the process that writes: told of each account of which more was found than is written down. */
+  readonly #found: ((account_id: string) => void) | null;
   #writing: Promise<void> = Promise.resolve();
   #failure: Error | null = null;
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(path: string, pins: Map<string, Pin>) {
+  private constructor(path: string, pins: Map<string, Pin>, found: ((account_id: string) => void) | null = null) {
     this.path = path;
     this.#pins = pins;
+    this.#found = found;
+  }
+
+  /**
+   * The same in a process that does not write it: begins with `pins`, and `learn` tells it what is said from then on. What
+   * it finds itself counts at once, and `found` is told of the account, so that the process that writes looks there too.
+   */
+  static follow(
+    directory: string,
+    pins: Iterable<readonly [string, Pin]>,
+    found: (account_id: string) => void,
+  ): TrustFile {
+    return new TrustFile(join(directory, 'owner-trust.json'), new Map(pins), found);
+  }
+
+  /** Has `listener` told of every change of a pin, before anything else is done with it. */
+  listen(listener: PinListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Takes over what the process that writes says of an account. */
+  learn(account_id: string, pin: Pin | null): void {
+    if (pin === null) this.#pins.delete(account_id);
+    else this.#pins.set(account_id, pin);
   }
 
   /**
@@ -111,8 +144,9 @@ export class TrustFile {
     const before = this.#pins.get(account_id) ?? null;
     const after = change(before);
     if (after === before) return this.written();
-    if (after === null) this.#pins.delete(account_id);
-    else this.#pins.set(account_id, after);
+    this.learn(account_id, after);
+    for (const listener of this.#listeners) listener(account_id, after);
+    if (this.#found !== null) return this.#found(account_id);
     return this.#save();
   }
 

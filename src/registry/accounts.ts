@@ -2,9 +2,9 @@
 
 import type { UpdateObject } from 'kysely';
 import { Problem } from '../problem.ts';
-import { confirmationRequired } from './confirmation.ts';
 import { accountMembers, difference, policyMembers } from './audit-notes.ts';
 import { type Db, prepared, type Tx } from './database.ts';
+import { noteGateway } from './gateway-standing.ts';
 import type { Account, AccountHost, Tables } from './tables.ts';
 
 /** The policy of an account: what `account set` may change. */
@@ -13,10 +13,13 @@ export type Policy = Pick<
   'admission' | 'rekey' | 'key_type' | 'validity_seconds' | 'device_id_pattern' | 'namespace'
 >;
 
+/** What is recorded of an account that is being made. */
+export type NewAccountRow = Pick<Account, 'id' | 'name' | 'kind' | 'owner_key' | keyof Policy>;
+
 /** Records an account that is being made, with its generated host. Throws `name_taken` or `host_taken`. */
 export async function insertAccount(
   tx: Tx,
-  { account, host }: { account: Omit<Account, 'created_at' | 'ready_at'>; host: string },
+  { account, host }: { account: NewAccountRow; host: string },
 ): Promise<Account> {
   const inserted = await tx.db
     .insertInto('accounts')
@@ -72,96 +75,6 @@ async function changeAccount(tx: Tx, account_id: string, set: UpdateObject<Table
   return account;
 }
 
-/**
- * What an account owns, in the order in which it can go: nothing is deleted before what refers to it.
- * `keys` is not among them: that a key was held here is remembered for ever (`key_held_by_server`).
- */
-const owned = [
-  'idempotency_keys',
-  'events',
-  'event_prunings',
-  'webhook_deliveries',
-  'webhook_secrets',
-  'webhooks',
-  'refusal_tallies',
-  'expiry_marks',
-  'operator_roles',
-  'tokens',
-  'refusals',
-  'manifest_strangers',
-  'manifest_certificates',
-  'manifest_orders',
-  'manifest_mandates',
-  'manifest_ranges',
-  'manifest_lines',
-  'upstreams',
-  'account_files',
-  'staged_allow_list',
-  'allow_list_imports',
-  'allow_list',
-  'reports',
-  'device_labels',
-  'chain_certificates',
-  'certificates',
-  'devices',
-  'provisioning_keys',
-  'narrowings',
-  'trust_sets',
-  'distrusted_keys',
-  'fleet_root_certificates',
-  'fleet_root_cas',
-  'provisioning_cas',
-  'gateway_certificates',
-  'gateway_cas',
-  'account_hosts',
-] as const satisfies (keyof Tables)[];
-
-/**
- * Removes an account with every row of it. Of its keys stays that they were held here, and what their custodians need to
- * destroy them. Throws `not_found`, or `confirmation_required` where it has more devices than was known to be lost.
- */
-export async function removeAccount(
-  tx: Tx,
-  { account_id, most_devices }: { account_id: string; most_devices?: number | undefined },
-): Promise<Account> {
-  const account = await requireAccount(tx.db, account_id);
-  if (most_devices !== undefined) await requireNoMore(tx.db, account_id, most_devices);
-  await tx.db
-    .updateTable('keys')
-    .set({ destroyed_at: tx.now })
-    .where('account_id', '=', account_id)
-    .where('destroyed_at', 'is', null)
-    .execute();
-  // A self-reference that would otherwise forbid some order of rows within one statement.
-  await tx.db.updateTable('fleet_root_cas').set({ successor_id: null }).where('account_id', '=', account_id).execute();
-  for (const table of owned) await tx.db.deleteFrom(table).where('account_id', '=', account_id).execute();
-  await tx.db.deleteFrom('accounts').where('id', '=', account_id).execute();
-  // One that was never ready was never there: what is told of it is its keys, made and destroyed.
-  if (account.ready_at !== null) {
-    tx.audit({ action: 'account.delete', ...itself(account), before: accountMembers(account) });
-  }
-  tx.purge();
-  tx.changed({ kind: 'account', account_id });
-  return account;
-}
-
-/** Counted where it is decided: a device that joined meanwhile is not deleted unasked. */
-async function requireNoMore(db: Db, account_id: string, most: number): Promise<void> {
-  const { devices } = await db
-    .selectFrom('devices')
-    .select((select) => select.fn.countAll<number | string>().as('devices'))
-    .where('account_id', '=', account_id)
-    .executeTakeFirstOrThrow();
-  if (Number(devices) > most) throw confirmationRequired({ needed: Number(devices), devices: Number(devices) });
-}
-
-/** At the start: removes what a killed server was making. Gives the accounts removed. */
-export async function removeUnreadyAccounts(tx: Tx, _args: Record<string, never>): Promise<Account[]> {
-  const unready = await tx.db.selectFrom('accounts').selectAll().where('ready_at', 'is', null).execute();
-  for (const { id } of unready) await removeAccount(tx, { account_id: id });
-  return unready;
-}
-
 /** Gives an account one more host (lower-case name or canonical address). Throws `host_taken` or `not_found`. */
 export async function addHost(
   tx: Tx,
@@ -169,6 +82,7 @@ export async function addHost(
 ): Promise<AccountHost> {
   await requireAccount(tx.db, account_id);
   const added = await insertHost(tx, { host, account_id, kind: 'added', added_at: tx.now });
+  await noteGateway(tx.db, account_id);
   tx.audit({ action: 'host.add', account_id, object: { kind: 'host', id: host, name: host } });
   tx.changed({ kind: 'account', account_id });
   return added;
@@ -201,16 +115,17 @@ export async function removeHost(
     throw new Problem('conflict', `The host ${host} was given to the account when it was made, and stays.`);
   }
   await tx.db.deleteFrom('account_hosts').where('account_id', '=', account_id).where('host', '=', host).execute();
+  await noteGateway(tx.db, account_id);
   tx.audit({ action: 'host.remove', account_id, object: { kind: 'host', id: host, name: host } });
   tx.changed({ kind: 'account', account_id });
   return found;
 }
 
 const byId = prepared((db, given: { account_id: string }) =>
-  db.selectFrom('accounts').selectAll().where('id', '=', given.account_id),
+  db.selectFrom('accounts').selectAll().where('id', '=', given.account_id).where('deleted_at', 'is', null),
 );
 
-/** The account of this UUID, also while it is being made. */
+/** The account of this UUID, also while it is being made; none whose end has begun. */
 export async function accountById(db: Db, account_id: string): Promise<Account | undefined> {
   const [account] = await byId(db, { account_id });
   return account;
@@ -242,14 +157,21 @@ export async function accountByRef(db: Db, ref: string): Promise<Account | undef
     .executeTakeFirst();
 }
 
-/** The accounts that are ready, by their names; those after a name where they come page by page. */
-export async function listAccounts(db: Db, { after = '' }: { after?: string } = {}): Promise<Account[]> {
+/** Accounts that are read at once where nothing else is said: the devices get their turn in between. */
+export const accountsAtOnce = 500;
+
+/** The accounts that are ready, by their names: `limit` of those after a name. */
+export async function listAccounts(
+  db: Db,
+  { after = '', limit = accountsAtOnce }: { after?: string; limit?: number } = {},
+): Promise<Account[]> {
   return db
     .selectFrom('accounts')
     .selectAll()
     .where('ready_at', 'is not', null)
     .where('name', '>', after)
     .orderBy('name')
+    .limit(limit)
     .execute();
 }
 

@@ -21,6 +21,33 @@ export interface Actor {
 /** What the server does by itself: renewals, clean-ups, what a clock started. */
 export const theServer: Actor = { kind: 'server', id: null, name: 'server', address: null, request: null };
 
+/** Which nodes have not confirmed what an actor has changed, until he is told. */
+const unconfirmed = new WeakMap<Actor, Set<string>>();
+
+/** Remembers nodes that have not said yet that they act on what these have changed. */
+export function noteUnconfirmed(actors: readonly Actor[], nodes: readonly string[]): void {
+  for (const actor of nodes.length > 0 ? actors : []) {
+    unconfirmed.set(actor, (unconfirmed.get(actor) ?? new Set()).union(new Set(nodes)));
+  }
+}
+
+/** The nodes that have not confirmed what an actor has changed, by name. */
+export function unconfirmedBy(actor: Actor): string[] {
+  return [...(unconfirmed.get(actor) ?? [])];
+}
+
+const writing = new AsyncLocalStorage<string>();
+
+/** Runs `work`, whose writes are asked for by another process: that run of it (`instance`) is recorded as making what is made. */
+export function writingFor<T>(instance: string, work: () => T): T {
+  return writing.run(instance, work);
+}
+
+/** The process for which this writes, or null where that is this one. */
+export function presentInstance(): string | null {
+  return writing.getStore() ?? null;
+}
+
 const acting = new AsyncLocalStorage<Actor>();
 
 /** Runs `work`, and all that it awaits, as done by `actor`. */

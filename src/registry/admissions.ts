@@ -1,6 +1,7 @@
 // What the gateway writes when a device comes in: a newcomer, a new certificate, a move to another Fleet Root CA.
 
 import { randomUUID } from 'node:crypto';
+import { accountById } from './accounts.ts';
 import { isAllowed } from './allow-list.ts';
 import { certificateMembers, deviceMembers, difference } from './audit-notes.ts';
 import { certificateByTbs } from './certificates.ts';
@@ -254,7 +255,7 @@ async function stillHolds(tx: Tx, { account_id, shown, basis }: Admittance): Pro
     issuer_key: basis.standing.issuer_key,
     asks_manifests: true,
   });
-  const account = await tx.db.selectFrom('accounts').selectAll().where('id', '=', account_id).executeTakeFirst();
+  const account = await accountById(tx.db, account_id);
   const root = await tx.db
     .selectFrom('fleet_root_cas')
     .selectAll()

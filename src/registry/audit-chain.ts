@@ -1,6 +1,6 @@
 // The chain of the audit log and the checkpoints over it: what is hashed, what is signed, and how both are verified.
 
-import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createHash, createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
 import { formatInstant } from '../time.ts';
 
 /** The end of a log, or of a part of it: entries have numbers from 1 on. */
@@ -40,9 +40,7 @@ const entryType = 'fleetroot-audit-entry-v1';
 export const logType = 'fleetroot-audit-log-v1';
 
 const sha256 = (...lines: readonly string[]): string =>
-  createHash('sha256')
-    .update(lines.map((line) => `${line}\n`).join(''))
-    .digest('hex');
+  hash('sha256', lines.map((line) => `${line}\n`).join(''), 'hex');
 
 /** What stands before the first entry of a log: its ID is bound in, so that no entry fits into another log. */
 export function hashBeforeFirst(log: string): string {
@@ -51,7 +49,7 @@ export function hashBeforeFirst(log: string): string {
 
 /** The hash of an entry: over the one before it, its number and the SHA-256 of its body. */
 export function hashOfEntry(previous_hash: string, number: number, body: string): string {
-  const digest = createHash('sha256').update(body, 'utf8').digest('hex');
+  const digest = hash('sha256', body, 'hex');
   return sha256(entryType, previous_hash, String(number), digest);
 }
 

@@ -8,29 +8,34 @@ import { Problem } from '../problem.ts';
 import type { CertificateRecord } from './tables.ts';
 
 /** What is known of a certificate before it is signed. */
-export type Intention = Omit<CertificateRecord, 'sha256' | 'state' | 'created_at' | 'first_used_at' | 'counted_use'>;
+export type Intention = Omit<
+  CertificateRecord,
+  'sha256' | 'state' | 'created_at' | 'first_used_at' | 'counted_use' | 'instance'
+>;
 
-const insertIntended = prepared((db, given: Intention & Pick<CertificateRecord, 'created_at' | 'counted_use'>) =>
-  db.insertInto('certificates').values({
-    account_id: given.account_id,
-    tbs_sha256: given.tbs_sha256,
-    sha256: null,
-    profile: given.profile,
-    state: 'intended',
-    serial: given.serial,
-    public_key_sha256: given.public_key_sha256,
-    not_before: given.not_before,
-    not_after: given.not_after,
-    device_uuid: given.device_uuid,
-    subject_name: given.subject_name,
-    fleet_root_ca_id: given.fleet_root_ca_id,
-    provisioning_key_id: given.provisioning_key_id,
-    der: given.der,
-    created_at: given.created_at,
-    first_used_at: null,
-    reply: given.reply,
-    counted_use: given.counted_use,
-  }),
+const insertIntended = prepared(
+  (db, given: Intention & Pick<CertificateRecord, 'created_at' | 'counted_use' | 'instance'>) =>
+    db.insertInto('certificates').values({
+      account_id: given.account_id,
+      tbs_sha256: given.tbs_sha256,
+      sha256: null,
+      profile: given.profile,
+      state: 'intended',
+      serial: given.serial,
+      public_key_sha256: given.public_key_sha256,
+      not_before: given.not_before,
+      not_after: given.not_after,
+      device_uuid: given.device_uuid,
+      subject_name: given.subject_name,
+      fleet_root_ca_id: given.fleet_root_ca_id,
+      provisioning_key_id: given.provisioning_key_id,
+      der: given.der,
+      created_at: given.created_at,
+      first_used_at: null,
+      reply: given.reply,
+      counted_use: given.counted_use,
+      instance: given.instance,
+    }),
 );
 
 /** The profiles of certificates that are made for every account; all others are a test account's. */
@@ -45,7 +50,7 @@ export async function intendCertificate(
   { certificate, counted_use = 0 }: { certificate: Intention; counted_use?: 0 | 1 },
 ): Promise<void> {
   if (!forEveryAccount.includes(certificate.profile)) await requireTestAccount(tx.db, certificate.account_id);
-  await insertIntended(tx.db, { ...certificate, created_at: tx.now, counted_use });
+  await insertIntended(tx.db, { ...certificate, created_at: tx.now, counted_use, instance: tx.instance });
 }
 
 /** A certificate that has been signed: which one, its SHA-256, and the whole of it. */

@@ -10,4 +10,25 @@ export interface ColumnTypes {
   counter: { type: 'integer' | 'bigserial'; build: ColumnDefinitionBuilderCallback };
   /** What stands after a table's closing bracket. */
   tableEnd: RawBuilder<unknown>;
+  /** The statements that make a trigger. */
+  trigger: (trigger: Trigger) => readonly RawBuilder<unknown>[];
+}
+
+/** What the database does by itself, in the transaction of whoever writes a row. */
+export interface Trigger {
+  readonly name: string;
+  readonly table: string;
+  /** After which change of a row; of an update, of which columns. */
+  readonly after: 'insert' | 'delete' | { readonly update: readonly string[] };
+  /** Statements with `new.column` or `old.column`, in words that every database has. */
+  readonly does: readonly string[];
+}
+
+/** The beginning that the triggers of all databases have in common. */
+export function triggerHead({ name, table, after }: Trigger): string {
+  const head = `create trigger ${name} after`;
+  if (typeof after === 'string') return `${head} ${after} on ${table} for each row`;
+  // A column that is set to what it was is none that has changed.
+  const changed = after.update.map((column) => `old.${column} is distinct from new.${column}`).join(' or ');
+  return `${head} update of ${after.update.join(', ')} on ${table} for each row when (${changed})`;
 }

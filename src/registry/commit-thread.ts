@@ -5,7 +5,15 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from '
 import { Problem, type ProblemCode } from '../problem.ts';
 import type { Actor } from './acting.ts';
 import type { Change } from './changes.ts';
-import { asProblem, type Db, isStorageFailure, openForWriting, overSqlite, type Tx } from './database.ts';
+import {
+  asProblem,
+  type Db,
+  isStorageFailure,
+  openForWriting,
+  overSqlite,
+  type Tx,
+  writerPatience,
+} from './database.ts';
 import { migrate, type Migration } from './migrate.ts';
 import type { AuditNote, NewEvent } from './notes.ts';
 import { sqliteTypes } from './sqlite-dialect.ts';
@@ -16,6 +24,8 @@ export interface Request {
   args: unknown;
   now: number;
   by: Actor;
+  /** The run of the process that asks. */
+  instance: string;
   /** Done and undone: only what it would give is wanted. */
   rehearsal: boolean;
 }
@@ -56,6 +66,10 @@ export interface Writing {
 /** Requests in one transaction at most, so that under a flood the first of them do not wait for the last. */
 const batchLimit = 1_000;
 
+/** How long a purge waits for readers, and after how long it is tried again, longer each time, in milliseconds. */
+const purgePatience = 100;
+const purgePauses = { first: 1_000, last: 60_000 } as const;
+
 /** Holds the one connection that writes. */
 class CommitThread {
   readonly #writing: Writing;
@@ -67,10 +81,12 @@ class CommitThread {
   readonly #save: StatementSync;
   readonly #undo: StatementSync;
   readonly #release: StatementSync;
-  /** Taken out of the port by its event, while a write before them waited for something: they come before what is in it. */
+  /** Taken out of the port, several with one message or by its event while a write waited for something: they come before what is in it. */
   readonly #arrived: (Request | 'close')[] = [];
   #closing = false;
   #purging = false;
+  #purgePause: number = purgePauses.first;
+  #purgeAgain: NodeJS.Timeout | undefined;
   /** Whether the transaction at hand keeps events. */
   #events = false;
 
@@ -90,8 +106,8 @@ class CommitThread {
   async open(now: number): Promise<void> {
     await migrate(this.#db, sqliteTypes, this.#writing.migrations, now);
     let turn = Promise.resolve();
-    this.#port.on('message', (message: Request | 'close') => {
-      this.#arrived.push(message);
+    this.#port.on('message', (asked: readonly Request[] | 'close') => {
+      this.#take(asked);
       turn = turn.then(() => this.#work());
     });
     this.#say({ kind: 'open' });
@@ -121,7 +137,16 @@ class CommitThread {
   }
 
   #receive(): Request | 'close' | undefined {
-    return this.#arrived.shift() ?? receiveMessageOnPort(this.#port)?.message;
+    if (this.#arrived.length === 0) {
+      const next = receiveMessageOnPort(this.#port);
+      if (next) this.#take(next.message);
+    }
+    return this.#arrived.shift();
+  }
+
+  #take(asked: readonly Request[] | 'close'): void {
+    if (asked === 'close') this.#arrived.push(asked);
+    else this.#arrived.push(...asked);
   }
 
   /** Runs the requests one after the other. Where the disk fails, none of them has happened and each is told so. */
@@ -142,7 +167,7 @@ class CommitThread {
   }
 
   /** One request within its savepoint: one that throws undoes only its own. Throws when the whole transaction is lost. */
-  async #answer({ name, args, now, by, rehearsal }: Request, changes: Change[]): Promise<Outcome> {
+  async #answer({ name, args, now, by, instance, rehearsal }: Request, changes: Change[]): Promise<Outcome> {
     const before = changes.length;
     const notes: AuditNote[] = [];
     const events: NewEvent[] = [];
@@ -153,6 +178,7 @@ class CommitThread {
         db: this.#db,
         now,
         by,
+        instance,
         changed: (change) => void changes.push(change),
         audit: (note) => void notes.push(note),
         event: (event) => void events.push(event),
@@ -179,12 +205,25 @@ class CommitThread {
   }
 
   /**
-   * The WAL has pages as they were before; emptied, it has none. A reader at work puts that off until the next commit, or
-   * the close.
+   * The WAL has pages as they were before; emptied, it has none. A reader at work puts that off for a while, or until the
+   * close: a back-up reads as long as it copies, and whoever writes meanwhile is not to wait for it.
    */
   #purge(): void {
+    this.#purging = false;
+    if (this.#purgeAgain !== undefined) return;
+    this.#database.exec(`PRAGMA busy_timeout = ${purgePatience}`);
     const [result] = this.#database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').all() as [{ busy: number }];
-    this.#purging = result.busy !== 0;
+    this.#database.exec(`PRAGMA busy_timeout = ${writerPatience}`);
+    const pause = this.#purgePause;
+    this.#purgePause = result.busy === 0 ? purgePauses.first : Math.min(2 * pause, purgePauses.last);
+    if (result.busy === 0) return;
+    this.#purgeAgain = setTimeout(() => {
+      this.#purgeAgain = undefined;
+      if (!this.#database.isOpen) return;
+      // Whoever writes next tries it, and is told where the disk fails.
+      this.#purging = true;
+      if (!this.#database.isTransaction) this.#purge();
+    }, pause).unref();
   }
 
   /** Moves the WAL into the database, so that what lies in the directory afterwards is one file. */

@@ -21,6 +21,8 @@ export interface Tx<D = Tables> {
   readonly now: number;
   /** Who asked for the write. */
   readonly by: Actor;
+  /** The run of the process that writes. */
+  readonly instance: string;
   /** To be told to the listeners after the commit, and never if this write fails. */
   changed(change: Change): void;
   /** Has an entry written into the audit log, in this transaction. */
@@ -31,14 +33,19 @@ export interface Tx<D = Tables> {
   purge(): void;
 }
 
+/** How long the writer waits for a lock, in milliseconds. */
+export const writerPatience = 5_000;
+
 /** Opens the file for the one thread that writes; makes it, readable by its owner alone, where it is missing. */
 export function openForWriting(file: string): DatabaseSync {
   createPrivately(file);
-  const database = new DatabaseSync(file, { timeout: 5_000 });
+  const database = new DatabaseSync(file, { timeout: writerPatience });
   // FULL: a commit is on the disk when it returns, also in WAL mode, where NORMAL would lose the last ones.
   // Secure deletion: what is deleted or replaced is overwritten with zeros, since sealed keys are among it.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768');
   database.exec('PRAGMA secure_delete = ON');
+  // What it takes to undo one write alone would go to a file of its own, made anew for each transaction.
+  database.exec('PRAGMA temp_store = MEMORY');
   return database;
 }
 
@@ -114,7 +121,7 @@ class Placeholder {
 }
 
 /** Sealed keys are in it: nobody else reads it. Never opens a file that is there: closing it would drop SQLite's locks. */
-function createPrivately(file: string): void {
+export function createPrivately(file: string): void {
   try {
     closeSync(openSync(file, 'wx', 0o600));
   } catch (error) {
@@ -143,12 +150,30 @@ export function asProblem(error: unknown): unknown {
       { cause: error },
     );
   }
-  if (resultCode(error) === foreignKeyViolated) {
+  if (isUnavailability(error)) {
+    return new Problem(
+      'unavailable',
+      `The database cannot be asked: ${(error as Error).message}.`,
+      'See to PostgreSQL; what was asked for can be asked for again.',
+      { cause: error },
+    );
+  }
+  if (resultCode(error) === foreignKeyViolated || sqlState(error) === '23503') {
     return new Problem('not_found', 'What this belongs to is not there, or has been removed meanwhile.', null, {
       cause: error,
     });
   }
   return error;
+}
+
+/** What PostgreSQL says of itself rather than of the query (its documentation, Appendix A): resources, intervention, its own errors. */
+function isUnavailability(error: unknown): boolean {
+  return /^(08...|25006|25P0[34]|40...|53...|55P03|57...|58...|XX...|E[A-Z]{3,})$/.test(sqlState(error));
+}
+
+function sqlState(error: unknown): string {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return !(error instanceof Problem) && typeof code === 'string' ? code : '';
 }
 
 function resultCode(error: unknown): number {

@@ -1,9 +1,10 @@
 // The making of a device's certificate as a sequence of records: begun, completed or abandoned, its reply settled.
 
 import { randomUUID } from 'node:crypto';
+import { requireAccount } from './accounts.ts';
 import { issuanceNote } from './audit-notes.ts';
 import { completeCertificate, type Intention, intendCertificate, type Signed } from './certificates.ts';
-import type { Tx } from './database.ts';
+import { prepared, type Tx } from './database.ts';
 import { deviceById } from './devices.ts';
 import { deviceAdded, deviceKeyChanged, devicePending, deviceProvisioned } from './event-notes.ts';
 import { labelNewcomer } from './labels.ts';
@@ -50,14 +51,17 @@ export async function beginIssuance(
   return { device_uuid };
 }
 
-/** The key that was made for the device meanwhile may have taken seconds: a word of the operator in between counts. */
-async function requireActive(tx: Tx, account_id: string, fleet_root_ca_id: string): Promise<void> {
-  const root = await tx.db
+const rootById = prepared((db, given: { account_id: string; id: string }) =>
+  db
     .selectFrom('fleet_root_cas')
     .select(['name', 'state'])
-    .where('account_id', '=', account_id)
-    .where('id', '=', fleet_root_ca_id)
-    .executeTakeFirst();
+    .where('account_id', '=', given.account_id)
+    .where('id', '=', given.id),
+);
+
+/** The key that was made for the device meanwhile may have taken seconds: a word of the operator in between counts. */
+async function requireActive(tx: Tx, account_id: string, fleet_root_ca_id: string): Promise<void> {
+  const [root] = await rootById(tx.db, { account_id, id: fleet_root_ca_id });
   if (!root || root.state === 'active') return;
   const code = root.state === 'closed' ? 'fleet_root_ca_closed' : 'fleet_root_ca_disabled';
   throw new Problem(code, `The Fleet Root CA "${root.name}" is ${root.state}.`);
@@ -98,15 +102,18 @@ async function endReprovisioning(tx: Tx, device: Device): Promise<void> {
     .execute();
 }
 
-async function countUse(tx: Tx, account_id: string, provisioning_key_id: string): Promise<void> {
-  const counted = await tx.db
+const oneUseMore = prepared((db, given: { account_id: string; id: string }) =>
+  db
     .updateTable('provisioning_keys')
     .set((set) => ({ uses: set('uses', '+', 1) }))
-    .where('account_id', '=', account_id)
-    .where('id', '=', provisioning_key_id)
+    .where('account_id', '=', given.account_id)
+    .where('id', '=', given.id)
     .where((where) => where.or([where('max_uses', 'is', null), where('uses', '<', where.ref('max_uses'))]))
-    .returning(['id', 'description', 'uses', 'max_uses'])
-    .executeTakeFirst();
+    .returning(['id', 'description', 'uses', 'max_uses']),
+);
+
+async function countUse(tx: Tx, account_id: string, provisioning_key_id: string): Promise<void> {
+  const [counted] = await oneUseMore(tx.db, { account_id, id: provisioning_key_id });
   if (!counted) throw new Problem('provisioning_key_exhausted');
   const { description, uses, max_uses } = counted;
   if (uses === max_uses) {
@@ -115,13 +122,38 @@ async function countUse(tx: Tx, account_id: string, provisioning_key_id: string)
   }
 }
 
+type Newcomer = Pick<
+  Device,
+  | 'uuid'
+  | 'account_id'
+  | 'device_id'
+  | 'state'
+  | 'fleet_root_ca_id'
+  | 'provisioning_key_id'
+  | 'first_seen'
+  | 'certificate_not_after'
+>;
+
+const insertDevice = prepared((db, given: Newcomer) =>
+  db.insertInto('devices').values({
+    uuid: given.uuid,
+    account_id: given.account_id,
+    device_id: given.device_id,
+    state: given.state,
+    method: 'shared',
+    fleet_root_ca_id: given.fleet_root_ca_id,
+    provisioning_key_id: given.provisioning_key_id,
+    allowed_root_id: null,
+    reprovision_until: null,
+    first_seen: given.first_seen,
+    last_seen: null,
+    certificate_not_after: given.certificate_not_after,
+  }),
+);
+
 async function insertNewcomer(tx: Tx, certificate: Omit<Intention, 'device_uuid' | 'reply'>): Promise<string> {
   const { account_id, subject_name: device_id } = certificate;
-  const account = await tx.db
-    .selectFrom('accounts')
-    .select(['admission', 'kind'])
-    .where('id', '=', account_id)
-    .executeTakeFirstOrThrow();
+  const account = await requireAccount(tx.db, account_id);
   if (account.kind !== 'test' || certificate.fleet_root_ca_id === null) throw new Problem('provisioning_not_offered');
   if (account.admission === 'allow-list' && !(await isAllowed(tx.db, account_id, device_id))) {
     throw new Problem(
@@ -131,25 +163,35 @@ async function insertNewcomer(tx: Tx, certificate: Omit<Intention, 'device_uuid'
     );
   }
   const uuid = randomUUID();
-  await tx.db
-    .insertInto('devices')
-    .values({
-      uuid,
-      account_id,
-      device_id,
-      state: account.admission === 'approval' ? 'pending' : 'active',
-      method: 'shared',
-      fleet_root_ca_id: certificate.fleet_root_ca_id,
-      provisioning_key_id: certificate.provisioning_key_id,
-      allowed_root_id: null,
-      reprovision_until: null,
-      first_seen: tx.now,
-      last_seen: null,
-    })
-    .execute();
+  await insertDevice(tx.db, {
+    uuid,
+    account_id,
+    device_id,
+    state: account.admission === 'approval' ? 'pending' : 'active',
+    fleet_root_ca_id: certificate.fleet_root_ca_id,
+    provisioning_key_id: certificate.provisioning_key_id,
+    first_seen: tx.now,
+    // It comes with the device or not at all: said here, it need not be written into the row and its index later.
+    certificate_not_after: certificate.not_after,
+  });
   await labelNewcomer(tx.db, { account_id, uuid, device_id });
   return uuid;
 }
+
+const byUuid = prepared((db, given: { account_id: string; uuid: string }) =>
+  db.selectFrom('devices').selectAll().where('account_id', '=', given.account_id).where('uuid', '=', given.uuid),
+);
+
+const revokeOthers = prepared((db, given: { account_id: string; device_uuid: string; tbs_sha256: string }) =>
+  db
+    .updateTable('certificates')
+    .set({ state: 'revoked' })
+    .where('account_id', '=', given.account_id)
+    .where('device_uuid', '=', given.device_uuid)
+    .where('tbs_sha256', '!=', given.tbs_sha256)
+    .where('state', '!=', 'revoked')
+    .returning(['first_used_at']),
+);
 
 /**
  * Records the signed certificate; whatever else the device had (a lost reply's, a wiped device's) is revoked.
@@ -157,23 +199,11 @@ async function insertNewcomer(tx: Tx, certificate: Omit<Intention, 'device_uuid'
  */
 export async function completeIssuance(tx: Tx, args: Signed): Promise<void> {
   const completed = await completeCertificate(tx, args);
-  const device = await tx.db
-    .selectFrom('devices')
-    .selectAll()
-    .where('account_id', '=', args.account_id)
-    .where('uuid', '=', completed.device_uuid)
-    .executeTakeFirst();
+  const { account_id, tbs_sha256 } = args;
+  const [device] = await byUuid(tx.db, { account_id, uuid: completed.device_uuid ?? '' });
   if (!device) throw new Problem('conflict', 'The device was deleted while its certificate was being made.');
 
-  const earlier = await tx.db
-    .updateTable('certificates')
-    .set({ state: 'revoked' })
-    .where('account_id', '=', args.account_id)
-    .where('device_uuid', '=', device.uuid)
-    .where('tbs_sha256', '!=', args.tbs_sha256)
-    .where('state', '!=', 'revoked')
-    .returning(['first_used_at'])
-    .execute();
+  const earlier = await revokeOthers(tx.db, { account_id, device_uuid: device.uuid, tbs_sha256 });
   const reprovisioned = device.reprovision_until !== null;
   if (!reprovisioned && earlier.some((certificate) => certificate.first_used_at !== null)) {
     throw taken(device.device_id);
@@ -185,17 +215,22 @@ export async function completeIssuance(tx: Tx, args: Signed): Promise<void> {
     fleet_root_ca_id: completed.fleet_root_ca_id ?? device.fleet_root_ca_id,
     allowed_root_id: null,
   };
-  await tx.db
-    .updateTable('devices')
-    // It comes from the Fleet Root CA itself: no chain leads to it.
-    .set({ certificate_not_after: completed.not_after, chain_id: null, ...(reprovisioned && provisionedAnew) })
-    .where('account_id', '=', args.account_id)
-    .where('uuid', '=', device.uuid)
-    .execute();
+  // It comes from the Fleet Root CA itself: no chain leads to it. A newcomer's row says all this already.
+  const now = { certificate_not_after: completed.not_after, chain_id: null, ...(reprovisioned && provisionedAnew) };
+  if (reprovisioned || device.certificate_not_after !== completed.not_after || device.chain_id !== null) {
+    await tx.db
+      .updateTable('devices')
+      .set(now)
+      .where('account_id', '=', account_id)
+      .where('uuid', '=', device.uuid)
+      .execute();
+  }
   const told = { device: device.uuid, state: device.state, reprovisioned, certificates_revoked: earlier.length };
   tx.audit(issuanceNote(completed, told));
-  tellOfIssuance(tx, device, completed, reprovisioned || earlier.length > 0);
-  tx.changed({ kind: 'device', account_id: args.account_id, device_uuid: device.uuid });
+  const again = reprovisioned || earlier.length > 0;
+  tellOfIssuance(tx, device, completed, again);
+  // Of whom nobody has seen yet, nobody keeps anything.
+  if (again) tx.changed({ kind: 'device', account_id, device_uuid: device.uuid });
 }
 
 /** Here, and not where the ID was reserved: what is abandoned was never there, and one insert tells of it all. */
@@ -239,28 +274,48 @@ export async function abandonIssuance(
   }
 }
 
-/** Records what became of the reply that carried a certificate. */
-export async function settleReply(
-  tx: Tx,
-  { account_id, tbs_sha256, reply }: { account_id: string; tbs_sha256: string; reply: Exclude<ReplyState, 'open'> },
-): Promise<void> {
-  await tx.db
+type Settled = { account_id: string; tbs_sha256: string; reply: Exclude<ReplyState, 'open'> };
+
+const updateReply = prepared((db, given: Settled) =>
+  db
     .updateTable('certificates')
-    .set({ reply })
-    .where('account_id', '=', account_id)
-    .where('tbs_sha256', '=', tbs_sha256)
-    .where('reply', '=', 'open')
-    .execute();
+    .set({ reply: given.reply })
+    .where('account_id', '=', given.account_id)
+    .where('tbs_sha256', '=', given.tbs_sha256)
+    .where('reply', '=', 'open'),
+);
+
+/** Records what became of the reply that carried a certificate. */
+export async function settleReply(tx: Tx, settled: Settled): Promise<void> {
+  await updateReply(tx.db, settled);
 }
 
-/** At the start: what a killed server was making is abandoned, and replies it left open count as lost. */
-export async function settleInterrupted(tx: Tx, _args: Record<string, never>): Promise<{ abandoned: number }> {
+/** What was being made, and by whom it no longer is: `all` where no other process is there. */
+export interface Interrupted {
+  readonly gone: 'all' | readonly string[];
+  /** What has been intended since before then is made by nobody any more, whoever began it. */
+  readonly before: number;
+}
+
+/** What processes that are gone were making is abandoned, and the replies that they left open count as lost. */
+export async function settleInterrupted(tx: Tx, { gone, before }: Interrupted): Promise<{ abandoned: number }> {
   const intended = await tx.db
     .selectFrom('certificates')
     .select(['account_id', 'tbs_sha256'])
     .where('state', '=', 'intended')
+    .$if(gone !== 'all', (query) =>
+      query.where((where) => where.or([where('created_at', '<', before), where('instance', 'in', namesOf(gone))])),
+    )
     .execute();
   for (const certificate of intended) await abandonIssuance(tx, certificate);
-  await tx.db.updateTable('certificates').set({ reply: 'lost' }).where('reply', '=', 'open').execute();
+  await tx.db
+    .updateTable('certificates')
+    .set({ reply: 'lost' })
+    .where('reply', '=', 'open')
+    .$if(gone !== 'all', (query) => query.where('instance', 'in', namesOf(gone)))
+    .execute();
   return { abandoned: intended.length };
 }
+
+/** For IN, which takes no empty list. */
+const namesOf = (gone: Interrupted['gone']): string[] => (gone === 'all' || gone.length === 0 ? [''] : [...gone]);

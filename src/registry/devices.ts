@@ -54,17 +54,6 @@ export async function deviceById(db: Db, account_id: string, device_id: string):
   return found;
 }
 
-/** How many devices hang on each Fleet Root CA of an account, by its ID. */
-export async function countDevicesByRoot(db: Db, account_id: string): Promise<Map<string, number>> {
-  const rows = await db
-    .selectFrom('devices')
-    .select((select) => ['fleet_root_ca_id', select.fn.countAll<number | string>().as('devices')])
-    .where('account_id', '=', account_id)
-    .groupBy('fleet_root_ca_id')
-    .execute();
-  return new Map(rows.map((row) => [row.fleet_root_ca_id, Number(row.devices)]));
-}
-
 type Named = { account_id: string; device: string };
 
 /** `action` is what the audit log calls it, `more` what else has changed with it: where nothing has, there is no entry. */
@@ -234,20 +223,21 @@ export async function moveRoot(
   return change(tx, 'device.move_root', found, { allowed_root_id });
 }
 
+const updateLastSeen = prepared((db, given: { account_id: string; device_uuid: string; at: number }) =>
+  db
+    .updateTable('devices')
+    .set({ last_seen: given.at })
+    .where('account_id', '=', given.account_id)
+    .where('uuid', '=', given.device_uuid)
+    .where((where) => where.or([where('last_seen', 'is', null), where('last_seen', '<', given.at)])),
+);
+
 /** Records when devices were last seen: gathered by the gateway, written about once a second. */
 export async function recordLastSeen(
   tx: Tx,
   { seen }: { seen: readonly { account_id: string; device_uuid: string; at: number }[] },
 ): Promise<void> {
-  for (const { account_id, device_uuid, at } of seen) {
-    await tx.db
-      .updateTable('devices')
-      .set({ last_seen: at })
-      .where('account_id', '=', account_id)
-      .where('uuid', '=', device_uuid)
-      .where((where) => where.or([where('last_seen', 'is', null), where('last_seen', '<', at)]))
-      .execute();
-  }
+  for (const each of seen) await updateLastSeen(tx.db, each);
 }
 
 /** Gives how many were revoked that were not yet. */

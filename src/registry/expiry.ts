@@ -1,7 +1,9 @@
 // What ends soon: told once for each certificate and provisioning key when it has 30, 7 and 1 days left.
 
-import type { Tx } from './database.ts';
+import { sql } from 'kysely';
+import { type Db, prepared, type Tx } from './database.ts';
 import type { ExpiryMarksTable } from './event-tables.ts';
+import { rememberServerValue, serverValue } from './server-values.ts';
 
 const day = 24 * 60 * 60 * 1000;
 /** Days before the end. */
@@ -39,14 +41,22 @@ export async function tellOfEnds(tx: Tx, { account_id }: { account_id: string })
   return { more: false };
 }
 
-/** Where an account was not looked at before, each stage leaves to the next what that one will tell of. */
+/**
+ * Where an account was not looked at before, each stage leaves to the next what that one will tell of. An account in which
+ * nothing ended has no mark of its own, or an old one: what all of them have been told of counts.
+ */
 async function markOf(tx: Tx, account_id: string, days: number, nextDays: number): Promise<ExpiryMarksTable> {
+  const looked = await lookedTo(tx.db);
   const found = await tx.db
     .selectFrom('expiry_marks')
     .selectAll()
     .where('account_id', '=', account_id)
     .where('days', '=', days)
     .executeTakeFirst();
+  const all = looked === null ? null : looked + days * day + 1;
+  if (all !== null && (found === undefined || found.not_after < all)) {
+    return { account_id, days, not_after: all, device_id: '' };
+  }
   return found ?? { account_id, days, not_after: tx.now + nextDays * day + 1, device_id: '' };
 }
 
@@ -144,3 +154,66 @@ function tellOfCertificate(
     data: { kind, id, name, not_after: new Date(not_after).toISOString(), days },
   });
 }
+
+/** Under it stands when all accounts were looked at the last time. */
+const lookedKey = 'expiry_looked';
+
+/** When it was last begun to look at all accounts, and ended; null for never. */
+async function lookedTo(db: Db): Promise<number | null> {
+  const value = await serverValue(db, lookedKey);
+  return value === undefined ? null : Number(Buffer.from(value).toString('utf8'));
+}
+
+/** Records that every account has been told of what it was to be told of at an instant. */
+export async function recordExpiryLook(tx: Tx, { at }: { at: number }): Promise<void> {
+  await rememberServerValue(tx, { key: lookedKey, value: new TextEncoder().encode(String(at)) });
+}
+
+/** What an account has that ends, each with a column `not_after` and an index from the account to it. */
+const ending = ['devices', 'fleet_root_certificates', 'gateway_cas', 'provisioning_keys'] as const;
+
+/**
+ * Of the next `limit` accounts after an ID, those in which something has come within 30, 7 or 1 days of its end since all of
+ * them were looked at. `last` is where the next page begins; null at the end.
+ */
+export async function accountsWithEnds(
+  db: Db,
+  { after, limit, now }: { after: string; limit: number; now: number },
+): Promise<{ accounts: string[]; last: string | null }> {
+  const page = await readyAfter(db, { after, limit });
+  const last = page.length < limit ? null : page.at(-1)!.id;
+  const looked = await lookedTo(db);
+  if (page.length === 0) return { accounts: [], last };
+  // Before the first look at all of them each account has its own mark, or none (markOf).
+  const toldTo = (days: number, nextDays: number) =>
+    looked !== null
+      ? sql`${looked + days * day}`
+      : sql`coalesce(
+          (select expiry_marks.not_after - 1 from expiry_marks
+            where expiry_marks.account_id = accounts.id and expiry_marks.days = ${days}),
+          ${now + nextDays * day})`;
+  const ends = ending.flatMap((table) =>
+    stages.map((days, index) => {
+      const column = sql.ref(`${table}.${table === 'devices' ? 'certificate_not_after' : 'not_after'}`);
+      return sql`exists (
+        select 1 from ${sql.table(table)} where ${sql.ref(`${table}.account_id`)} = accounts.id
+          and ${column} > ${toldTo(days, stages[index + 1] ?? 0)} and ${column} <= ${now + days * day}
+      )`;
+    }),
+  );
+  const { rows } = await sql<{ id: string }>`
+    select id from accounts where id >= ${page[0]!.id} and id <= ${page.at(-1)!.id} and ready_at is not null
+      and (${sql.join(ends, sql` or `)})
+    order by id`.execute(db);
+  return { accounts: rows.map(({ id }) => id), last };
+}
+
+const readyAfter = prepared((db, given: { after: string; limit: number }) =>
+  db
+    .selectFrom('accounts')
+    .select('id')
+    .where('id', '>', given.after)
+    .where('ready_at', 'is not', null)
+    .orderBy('id')
+    .limit(given.limit),
+);

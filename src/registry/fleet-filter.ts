@@ -118,9 +118,15 @@ export async function resolveFilter(db: Db, account_id: string, filter: DeviceFi
   // Without an index: half of a fleet has either.
   if (filter.method !== undefined) conditions.push(sql`(devices.method || '') = ${filter.method}`);
   if (filter.text !== undefined) {
-    conditions.push(sql`instr(lower(devices.device_id), lower(${filter.text})) > 0`);
+    conditions.push(sql`lower(devices.device_id) like ${anywhere(filter.text)} escape '\\'`);
   }
   return { condition: conditions.length === 0 ? sql`1 = 1` : sql.join(conditions, sql` and `), drivers };
+}
+
+/** The pattern of what has a text in it, with A to Z as a to z. */
+function anywhere(text: string): string {
+  const lower = text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+  return `%${lower.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
 }
 
 /** The last of Unicode, which is in no device ID: what begins with a text comes before the text and this. */

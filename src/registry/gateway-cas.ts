@@ -3,6 +3,7 @@
 import { Problem } from '../problem.ts';
 import { formatInstant } from '../time.ts';
 import { type Db, prepared, type Tx } from './database.ts';
+import { noteGateway } from './gateway-standing.ts';
 import { keyById } from './keys.ts';
 import { requireLivingMasterKey } from './sealed-values.ts';
 import type { GatewayCa, GatewayCertificate } from './tables.ts';
@@ -14,6 +15,7 @@ export async function recordGatewayCa(tx: Tx, ca: Omit<GatewayCa, 'created_at'>)
     .values({ ...ca, created_at: tx.now })
     .returningAll()
     .executeTakeFirstOrThrow();
+  await noteGateway(tx.db, ca.account_id);
   tx.audit({ action: 'gateway_ca.add', ...itself(recorded), after: members(recorded) });
   tx.changed({ kind: 'account', account_id: ca.account_id });
   return recorded;
@@ -55,6 +57,7 @@ export async function switchGatewayCa(
   if (!active) throw new Problem('conflict', 'The account has no standby gateway CA to switch to.');
   // Erased while the certificate was being made: the gateway could not be given another one later.
   if ((await keyById(tx.db, active.key_id))?.erased_at != null) throw new Problem('conflict', ...keyOutside);
+  await noteGateway(tx.db, account_id);
   tx.audit({
     action: 'gateway_ca.switch',
     ...itself(active),
@@ -78,6 +81,7 @@ export async function recordGatewayCertificate(
     .returningAll()
     .executeTakeFirstOrThrow();
   const { account_id, id, gateway_ca_id: gateway_ca, not_after } = recorded;
+  await noteGateway(tx.db, account_id);
   tx.audit({
     action: 'gateway_certificate.set',
     account_id,
@@ -107,14 +111,20 @@ export async function gatewayCertificateOf(db: Db, account_id: string): Promise<
   return db.selectFrom('gateway_certificates').selectAll().where('account_id', '=', account_id).executeTakeFirst();
 }
 
-/** The gateway certificates, of all accounts that are ready, that end before an instant, the next to end first. */
-export async function gatewayCertificatesDue(db: Db, before: number): Promise<GatewayCertificate[]> {
-  return db
-    .selectFrom('gateway_certificates')
-    .innerJoin('accounts', 'accounts.id', 'gateway_certificates.account_id')
-    .selectAll('gateway_certificates')
-    .where('gateway_certificates.not_after', '<', before)
-    .where('accounts.ready_at', 'is not', null)
-    .orderBy('gateway_certificates.not_after')
-    .execute();
+/** Where a page of those that end soon begins: after this one. */
+export type GatewayEnd = Pick<GatewayCertificate, 'id' | 'not_after'>;
+
+/** The gateway certificates of all accounts that end before an instant, the next to end first: `limit` after one of them. */
+export async function gatewayCertificatesDue(
+  db: Db,
+  before: number,
+  { after, limit }: { after: GatewayEnd | null; limit: number },
+): Promise<(GatewayEnd & Pick<GatewayCertificate, 'account_id'>)[]> {
+  let query = db.selectFrom('gateway_certificates').select(['id', 'account_id', 'not_after']);
+  if (after) {
+    query = query.where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('not_after', 'id'), '>', tuple(after.not_after, after.id)),
+    );
+  }
+  return query.where('not_after', '<', before).orderBy('not_after').orderBy('id').limit(limit).execute();
 }

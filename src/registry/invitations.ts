@@ -9,18 +9,33 @@ import { serverValue } from './server-values.ts';
 /** Where the hash of the secret lies that makes the first administrator. */
 const firstAdministrator = 'first_administrator';
 
+/** What makes the first administrator, and the process whose start has shown it. */
+interface Offer extends NewInvitation {
+  readonly instance?: string;
+}
+
 /**
- * From now on who knows this secret, and no other that was given before, can make the first administrator. Gives whether
- * that is so: where there is an administrator, nobody can.
+ * From now on who knows this secret can make the first administrator, or one that another process shows which serves
+ * beside this one; no other that was given before. Gives whether that is so: where there is an administrator, nobody can.
  */
 export async function offerFirstAdministrator(tx: Tx, offer: NewInvitation): Promise<boolean> {
+  const others = await offersOfOthers(tx);
   await tx.db.deleteFrom('server').where('key', '=', firstAdministrator).execute();
   if (await administratorExists(tx.db)) return false;
+  const offers: Offer[] = [...others, { ...offer, instance: tx.instance }];
   await tx.db
     .insertInto('server')
-    .values({ key: firstAdministrator, value: new TextEncoder().encode(JSON.stringify(offer)) })
+    .values({ key: firstAdministrator, value: new TextEncoder().encode(JSON.stringify(offers)) })
     .execute();
   return true;
+}
+
+async function offersOfOthers(tx: Tx): Promise<Offer[]> {
+  const there = new Set((await tx.db.selectFrom('nodes').select('instance').execute()).map(({ instance }) => instance));
+  const offers = await offersIn(tx.db);
+  return offers.filter(
+    ({ instance = '', expires_at }) => instance !== tx.instance && there.has(instance) && expires_at > tx.now,
+  );
 }
 
 /** Makes the first administrator by the secret that the start has shown. Throws `link_invalid`, or `name_taken`. */
@@ -35,8 +50,8 @@ export async function createFirstAdministrator(
 
 /** Throws `link_invalid` unless this secret makes the first administrator at this time, in milliseconds since 1970. */
 export async function requireOffer(db: Db, secret_sha256: string, now: number): Promise<void> {
-  const offer = await offerOf(db);
-  const counts = offer?.secret_sha256 === secret_sha256 && offer.expires_at > now;
+  const offers = await offersIn(db);
+  const counts = offers.some((offer) => offer.secret_sha256 === secret_sha256 && offer.expires_at > now);
   if (counts && !(await administratorExists(db))) return;
   throw new Problem(
     'link_invalid',
@@ -45,9 +60,10 @@ export async function requireOffer(db: Db, secret_sha256: string, now: number): 
   );
 }
 
-async function offerOf(db: Db): Promise<NewInvitation | null> {
+async function offersIn(db: Db): Promise<Offer[]> {
   const value = await serverValue(db, firstAdministrator);
-  return value === undefined ? null : (JSON.parse(new TextDecoder().decode(value)) as NewInvitation);
+  // The version before has written a single one.
+  return value === undefined ? [] : [JSON.parse(new TextDecoder().decode(value)) as Offer | Offer[]].flat();
 }
 
 const byInvitation = prepared((db, given: { secret_sha256: string }) =>

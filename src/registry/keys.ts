@@ -145,7 +145,15 @@ async function change(
   key_id: string,
   to: Partial<KeyPlace & Pick<KeyRow, 'destroyed_at' | 'erased_at'>>,
 ): Promise<KeyRow> {
-  return tx.db.updateTable('keys').set(to).where('id', '=', key_id).returningAll().executeTakeFirstOrThrow();
+  const changed = await tx.db
+    .updateTable('keys')
+    .set(to)
+    .where('id', '=', key_id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  // What it takes to use a key is kept with the CA that it is of; the server's own keys have no account.
+  if (changed.account_id) tx.changed({ kind: 'trust', account_id: changed.account_id });
+  return changed;
 }
 
 function requireSamePlace(key: KeyRow, from: KeyPlace): void {
@@ -247,6 +255,34 @@ export async function listKeys(db: Db, ref: string | null = null): Promise<Liste
     .orderBy('keys.created_at')
     .orderBy('keys.id')
     .execute();
+}
+
+/** The custodians that hold keys: from one to the next in the index, however many keys each has. */
+export async function custodiansInUse(db: Db): Promise<string[]> {
+  const names: string[] = [];
+  for (let last = ''; ;) {
+    const next = await keysInCustody(db)
+      .select('custodian')
+      .where('custodian', '>', last)
+      .orderBy('custodian')
+      .limit(1)
+      .executeTakeFirst();
+    if (!next) return names;
+    names.push((last = next.custodian));
+  }
+}
+
+/** How many keys a custodian holds. */
+export async function countKeysIn(db: Db, custodian: string): Promise<number> {
+  const { keys } = await keysInCustody(db)
+    .select((select) => select.fn.countAll<number | string>().as('keys'))
+    .where('custodian', '=', custodian)
+    .executeTakeFirstOrThrow();
+  return Number(keys);
+}
+
+function keysInCustody(db: Db) {
+  return db.selectFrom('keys').where('remembered', 'is not', null).where('destroyed_at', 'is', null);
 }
 
 /** The keys that are to be destroyed and that their custodians may have still. */

@@ -38,6 +38,8 @@ export const eventTypes = [
   'custody.back',
   'gateway_certificate.not_renewed',
   'audit.checkpoint',
+  'backup.made',
+  'server.restored',
 ] as const;
 export type EventType = (typeof eventTypes)[number];
 

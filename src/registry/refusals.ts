@@ -78,6 +78,17 @@ async function forgetOldest(tx: Tx, account_id: string, limit: number): Promise<
     .execute();
 }
 
+/** Takes refusals that were last the same before an instant away, the oldest first, `limit` at most. Gives how many there were. */
+export async function pruneRefusals(tx: Tx, { before, limit }: { before: number; limit: number }): Promise<number> {
+  const { numDeletedRows } = await tx.db
+    .deleteFrom('refusals')
+    .where('id', 'in', (from) =>
+      from.selectFrom('refusals').select('id').where('at', '<', before).orderBy('at').limit(limit),
+    )
+    .executeTakeFirst();
+  return Number(numDeletedRows);
+}
+
 /** Each member that is there narrows it. Instants in milliseconds since 1970, of the last time. */
 export interface RefusalFilter {
   readonly code?: string | undefined;

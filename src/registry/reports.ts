@@ -23,6 +23,28 @@ export async function storeReport(tx: Tx, report: Omit<Report, 'received_at'>): 
     .execute();
 }
 
+/** Takes reports from before an instant away, the oldest first, `limit` at most. Gives how many there were. */
+export async function pruneReports(tx: Tx, { before, limit }: { before: number; limit: number }): Promise<number> {
+  const old = await tx.db
+    .selectFrom('reports')
+    .select(['account_id', 'device_uuid', 'kind'])
+    .where('received_at', '<', before)
+    .orderBy('received_at')
+    .limit(limit)
+    .execute();
+  for (const { account_id, device_uuid, kind } of old) {
+    await tx.db
+      .deleteFrom('reports')
+      .where('account_id', '=', account_id)
+      .where('device_uuid', '=', device_uuid)
+      .where('kind', '=', kind)
+      // Another one may have come meanwhile, by another node.
+      .where('received_at', '<', before)
+      .execute();
+  }
+  return old.length;
+}
+
 /** The latest report of each kind of a device. */
 export async function reportsOf(db: Db, account_id: string, device_uuid: string): Promise<Report[]> {
   return db

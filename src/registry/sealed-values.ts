@@ -13,6 +13,7 @@ export type SealedPlace =
   | { readonly in: 'webhook_secrets'; readonly id: string }
   | { readonly in: 'account_files'; readonly account_id: string; readonly entry: string }
   | { readonly in: 'totp_secrets'; readonly operator_id: string; readonly state: TotpState }
+  | { readonly in: 'ticket_keys'; readonly id: string }
   | { readonly in: 'upstreams'; readonly account_id: string; readonly prefix: string };
 
 export interface SealedValue {
@@ -131,6 +132,7 @@ const tables = [
   'webhook_secrets',
   'account_files',
   'totp_secrets',
+  'ticket_keys',
   'upstreams',
 ] as const;
 const readers = {
@@ -140,6 +142,7 @@ const readers = {
   webhook_secrets: sealedWebhookSecrets,
   account_files: sealedFiles,
   totp_secrets: sealedTotpSecrets,
+  ticket_keys: sealedTicketKeys,
   upstreams: sealedUpstreamKeys,
 } as const;
 
@@ -234,6 +237,17 @@ async function sealedTotpSecrets(db: Db, after: In<'totp_secrets'> | undefined):
   return rows.map(({ operator_id, state, sealed }) => ({ place: { in: 'totp_secrets', operator_id, state }, sealed }));
 }
 
+async function sealedTicketKeys(db: Db, after: In<'ticket_keys'> | undefined): Promise<SealedValue[]> {
+  const rows = await db
+    .selectFrom('ticket_keys')
+    .select(['id', 'sealed_key'])
+    .where('id', '>', after?.id ?? '')
+    .orderBy('id')
+    .limit(batchSize)
+    .execute();
+  return rows.map(({ id, sealed_key }) => ({ place: { in: 'ticket_keys', id }, sealed: sealed_key }));
+}
+
 async function sealedUpstreamKeys(db: Db, after: In<'upstreams'> | undefined): Promise<SealedValue[]> {
   const rows = await db
     .selectFrom('upstreams')
@@ -310,6 +324,12 @@ function replacing(db: Db, place: SealedPlace, sealed: Uint8Array, resealed: Uin
         .where('operator_id', '=', place.operator_id)
         .where('state', '=', place.state)
         .where('sealed', '=', sealed);
+    case 'ticket_keys':
+      return db
+        .updateTable('ticket_keys')
+        .set({ sealed_key: resealed })
+        .where('id', '=', place.id)
+        .where('sealed_key', '=', sealed);
     case 'upstreams':
       return db
         .updateTable('upstreams')

@@ -14,7 +14,7 @@ import {
   SqliteQueryCompiler,
   sql,
 } from 'kysely';
-import type { ColumnTypes } from './column-types.ts';
+import { type ColumnTypes, triggerHead } from './column-types.ts';
 
 /** Statements kept at most. The registry has fewer; lists of changing length (`in (?, ?)`) could make more. */
 const keptStatements = 500;
@@ -163,4 +163,5 @@ export const sqliteTypes: ColumnTypes = {
   instant: 'integer',
   counter: { type: 'integer', build: (column) => column.primaryKey().autoIncrement() },
   tableEnd: sql`strict`,
+  trigger: (trigger) => [sql.raw(`${triggerHead(trigger)} begin ${trigger.does.join('; ')}; end`)],
 };

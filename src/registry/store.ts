@@ -1,11 +1,12 @@
 // A database as a program holds it: direct reads, and writes that one thread groups into durable transactions.
 
+import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Metrics, type Samples, secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
-import { presentActor } from './acting.ts';
+import { presentActor, presentInstance } from './acting.ts';
 import { Changes } from './changes.ts';
 import { lockDirectory, openForReading, overSqlite } from './database.ts';
 import type { Failure, Message, Request, Start, Writing } from './commit-thread.ts';
@@ -17,11 +18,17 @@ export type NameIn<W extends Writes> = keyof W & string;
 export type ArgumentsIn<W extends Writes, N extends NameIn<W>> = Parameters<W[N]>[1];
 export type ResultIn<W extends Writes, N extends NameIn<W>> = Awaited<ReturnType<W[N]>>;
 
+/** Whether the database answers; where it does not, since when (milliseconds since 1970). */
+export type Standing = { readonly reachable: true } | { readonly reachable: false; readonly since: number };
+
 /** An open database with the tables D and the writes W. */
 export interface Store<D, W extends Writes> extends AsyncDisposable {
   /** Straight from the file, on this thread, without waiting for the writer; sees what is committed. */
   readonly read: Kysely<D>;
   readonly changes: Changes;
+  readonly standing: Standing;
+  /** This run of this process, as what it is making names it. */
+  readonly instance: string;
   /** What has been done since the start: writes that were answered, and the commits that it took. */
   readonly counted: { readonly writes: number; readonly commits: number };
   /**
@@ -31,6 +38,11 @@ export interface Store<D, W extends Writes> extends AsyncDisposable {
    * writer died or all is closed.
    */
   write<N extends NameIn<W>>(name: N, args: ArgumentsIn<W, N>): Promise<ResultIn<W, N>>;
+  /**
+   * Waits until no other process that shares the database does `what`, and keeps them from it until disposed of: for what
+   * one of them is to make where it is missing. Throws Problem `unavailable` where another has been at it for a minute.
+   */
+  alone(what: string): Promise<AsyncDisposable>;
   /**
    * Runs a write as `write` does, and undoes it: gives what it would give and rejects as it would, and nothing is left of
    * it, no entry and no event; nobody is told. For dry runs.
@@ -51,6 +63,8 @@ export interface StoreOptions {
    */
   onFailure: (error: Error) => void;
   metrics?: Metrics;
+  /** This run of this process; one of its own where it is not given. */
+  instance?: string;
 }
 
 /**
@@ -63,6 +77,7 @@ export async function openStore<D, W extends Writes>({
   clock,
   onFailure,
   metrics = new Metrics(),
+  instance = randomUUID(),
 }: StoreOptions): Promise<Store<D, W>> {
   await using held = new AsyncDisposableStack();
   held.use(lockDirectory(dirname(file)));
@@ -78,7 +93,7 @@ export async function openStore<D, W extends Writes>({
   const reader = held.use(openForReading(file));
   const read = overSqlite<D>(reader, (milliseconds) => metrics.registryReads.observe(milliseconds / 1_000));
   metrics.registrySize.from(() => sizesOf(file));
-  return new SqliteStore<D, W>(read, worker, held.move(), { clock, onFailure, metrics });
+  return new SqliteStore<D, W>(read, worker, held.move(), { clock, onFailure, metrics, instance });
 }
 
 /** How much the database takes on the disk; the write-ahead log comes and goes. */
@@ -102,6 +117,9 @@ function opened(worker: Worker): Promise<void> {
 }
 
 class SqliteStore<D, W extends Writes> implements Store<D, W> {
+  /** A file is there as long as the process is. */
+  readonly standing = { reachable: true } as const;
+  readonly instance: string;
   readonly read: Kysely<D>;
   readonly changes = new Changes();
   readonly counted = { writes: 0, commits: 0 };
@@ -112,6 +130,8 @@ class SqliteStore<D, W extends Writes> implements Store<D, W> {
   readonly #metrics: Metrics;
   /** What the thread has not answered yet, in the order in which it was asked. */
   readonly #pending: (PromiseWithResolvers<unknown> & { began: number })[] = [];
+  /** Those of `pending` that the thread has not been told of: what one turn of the event loop asks for goes out together. */
+  #asked: Request[] = [];
   #state: 'open' | 'closing' | 'failed' = 'open';
   #closed: Promise<void> | null = null;
 
@@ -120,8 +140,14 @@ class SqliteStore<D, W extends Writes> implements Store<D, W> {
     read: Kysely<D>,
     worker: Worker,
     held: AsyncDisposableStack,
-    { clock, onFailure, metrics }: Required<Pick<StoreOptions, 'clock' | 'onFailure' | 'metrics'>>,
+    {
+      clock,
+      onFailure,
+      metrics,
+      instance,
+    }: Required<Pick<StoreOptions, 'clock' | 'onFailure' | 'metrics' | 'instance'>>,
   ) {
+    this.instance = instance;
     this.#metrics = metrics;
     metrics.registryWaiting.from(() => [[{}, this.#pending.length]]);
     this.read = read;
@@ -145,22 +171,29 @@ class SqliteStore<D, W extends Writes> implements Store<D, W> {
     return this.#ask(name, args, true);
   }
 
+  /** No other process has the directory. */
+  async alone(): Promise<AsyncDisposable> {
+    return new AsyncDisposableStack();
+  }
+
   #ask<N extends NameIn<W>>(name: N, args: ArgumentsIn<W, N>, rehearsal: boolean): Promise<ResultIn<W, N>> {
     if (this.#state !== 'open') return Promise.reject(unavailable());
     const pending = { ...Promise.withResolvers<unknown>(), began: performance.now() };
     try {
-      this.#worker.postMessage({
-        name,
-        args: withOwnBytes(args),
-        now: this.#clock(),
-        by: presentActor(),
-        rehearsal,
-      } satisfies Request);
+      const instance = presentInstance() ?? this.instance;
+      this.#asked.push({ name, args: copied(args), now: this.#clock(), by: presentActor(), instance, rehearsal });
       this.#pending.push(pending);
+      if (this.#asked.length === 1) setImmediate(() => this.#send());
     } catch (error) {
       pending.reject(error);
     }
     return pending.promise as Promise<ResultIn<W, N>>;
+  }
+
+  /** Waking the thread for each write would cost as much as the write, and a transaction for each one several times that. */
+  #send(): void {
+    this.#worker.postMessage(this.#asked satisfies Request[]);
+    this.#asked = [];
   }
 
   /** Finishes what was accepted, then leaves one file, and the directory to whoever comes next. */
@@ -181,7 +214,7 @@ class SqliteStore<D, W extends Writes> implements Store<D, W> {
     this.#metrics.registryCommitSizes.observe(outcomes.length);
     const answered = this.#pending.splice(0, outcomes.length);
     try {
-      for (const change of changes) this.changes.tell(change);
+      for (const change of changes) void this.changes.tell(change);
       if (events) this.changes.tellOfEvents();
     } catch (error) {
       this.#fail(error as Error);
@@ -214,19 +247,23 @@ function toError(failure: Failure): unknown {
 }
 
 /**
- * The same plain value, its bytes each in memory of their own: a Buffer is mostly a window on a pool, and the whole pool
- * would be copied to the other thread. Throws TypeError for what is no plain data, a Secret above all.
+ * The same plain value as it is now, whatever becomes of it before it is sent, its bytes each in memory of their own: a
+ * Buffer is mostly a window on a pool, and the whole pool would be copied to the other thread. Throws TypeError for what is
+ * no plain data, a Secret above all.
  */
-function withOwnBytes(value: unknown): unknown {
+export function copied(value: unknown): unknown {
+  if (typeof value === 'function' || typeof value === 'symbol') throw notPlain(typeof value);
   if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Uint8Array) {
-    return value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value);
-  }
-  if (Array.isArray(value)) return value.map(withOwnBytes);
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  if (Array.isArray(value)) return value.map(copied);
   if (Object.getPrototypeOf(value) !== Object.prototype) {
-    throw new TypeError(`A write takes plain data, no ${value.constructor?.name ?? 'object without a prototype'}.`);
+    throw notPlain(value.constructor?.name ?? 'object without a prototype');
   }
-  const own: Record<string, unknown> = {};
-  for (const [key, member] of Object.entries(value)) own[key] = withOwnBytes(member);
-  return own;
+  const copy: Record<string, unknown> = {};
+  for (const [key, member] of Object.entries(value)) copy[key] = copied(member);
+  return copy;
+}
+
+function notPlain(what: string): TypeError {
+  return new TypeError(`A write takes plain data, no ${what}.`);
 }

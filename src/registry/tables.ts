@@ -4,12 +4,15 @@ import type { Generated, Selectable } from 'kysely';
 import type { ApiTables } from './api-tables.ts';
 import type { AuditTables } from './audit-tables.ts';
 import type { EventTables } from './event-tables.ts';
-import type { FleetTables } from './fleet-tables.ts';
+import type { DevicesTable, FleetTables } from './fleet-tables.ts';
 import type { IdentityTables } from './identity-tables.ts';
 import type { ManifestTables } from './manifest-tables.ts';
+import type { NodeTables } from './node-tables.ts';
 import type { OperatorTables } from './operator-tables.ts';
+import type { TicketTables } from './ticket-tables.ts';
 import type { TokenTables } from './token-tables.ts';
 
+export type { DeviceState, ProvisioningMethod } from './fleet-tables.ts';
 export type AccountKind = 'test' | 'production';
 export type AdmissionPolicy = 'automatic' | 'approval' | 'allow-list';
 export type RekeyPolicy = 'accept' | 'approve';
@@ -18,8 +21,6 @@ export type FleetRootCaState = 'active' | 'closed' | 'disabled';
 /** `manifest`: of all certificates that lead to a Fleet Root CA, those alone get in that a manifest holds. */
 export type FleetRootAdmit = 'chain' | 'manifest';
 export type NarrowingKind = 'close' | 'disable' | 'distrust';
-export type DeviceState = 'pending' | 'active' | 'suspended' | 'revoked';
-export type ProvisioningMethod = 'shared' | 'device';
 /** `intended`: about to be signed; `pending`: a new key that waits for the operator (`rekey` policy `approve`). */
 export type CertificateState = 'intended' | 'current' | 'superseded' | 'pending' | 'revoked';
 /** What is known of the reply that carried a device's first certificate: `open` while its connection is. */
@@ -54,6 +55,10 @@ export interface AccountsTable {
   ready_at: number | null;
   /** Of a production account whose owner signs whom it trusts: the owner's SubjectPublicKeyInfo, DER; fixed for good. */
   owner_key: Uint8Array | null;
+  /** Since when it is gone for everybody, while its rows are being taken away. */
+  deleted_at: Generated<number | null>;
+  /** 1 where its gateway lacks something (gateway-standing.ts). */
+  gateway_incomplete: Generated<1 | null>;
 }
 
 export interface AccountHostsTable {
@@ -221,29 +226,6 @@ export interface ProvisioningKeysTable {
   created_at: number;
 }
 
-export interface DevicesTable {
-  uuid: string;
-  account_id: string;
-  device_id: string;
-  state: DeviceState;
-  method: ProvisioningMethod;
-  fleet_root_ca_id: string;
-  provisioning_key_id: string | null;
-  /** `device move-root`: the Fleet Root CA under which it may come next. */
-  allowed_root_id: string | null;
-  /** `device reprovision`: until when a provisioning key may make it a new certificate. */
-  reprovision_until: number | null;
-  first_seen: number;
-  /** Null until it connects with its own certificate. */
-  last_seen: number | null;
-  /** The end of its current certificate, kept by every write that changes which one that is. */
-  certificate_not_after: number | null;
-  /** Through which intermediates its certificate led when it was admitted (`chain_certificates`); null for none known. */
-  chain_id: string | null;
-  /** What `device_labels` has of it, as JSON, for showing. */
-  labels: string | null;
-}
-
 /** Every certificate that we signed or that a device showed. Those of a deleted device stay, revoked, without `device_uuid`. */
 export interface CertificatesTable {
   account_id: string;
@@ -270,6 +252,8 @@ export interface CertificatesTable {
   reply: ReplyState | null;
   /** 1 where it has cost a use of its provisioning key, which is given back if it is never signed. */
   counted_use: number;
+  /** The process that has begun to make it, or whose reply it is in. */
+  instance: Generated<string | null>;
 }
 
 export interface ReportsTable {
@@ -335,6 +319,8 @@ export interface MigrationsTable {
   number: number;
   name: string;
   applied_at: number;
+  /** How many migrations a program must know to work on what this one made; null where it must know this one. */
+  needs: Generated<number | null>;
 }
 
 export interface Tables
@@ -346,7 +332,9 @@ export interface Tables
     TokenTables,
     IdentityTables,
     ApiTables,
-    ManifestTables {
+    ManifestTables,
+    NodeTables,
+    TicketTables {
   migrations: MigrationsTable;
   server: ServerTable;
   accounts: AccountsTable;
@@ -363,7 +351,6 @@ export interface Tables
   trust_sets: TrustSetsTable;
   narrowings: NarrowingsTable;
   provisioning_keys: ProvisioningKeysTable;
-  devices: DevicesTable;
   certificates: CertificatesTable;
   reports: ReportsTable;
   allow_list: AllowListTable;

@@ -67,7 +67,7 @@ export async function recordNarrowing(tx: Tx, narrowing: Narrowing): Promise<voi
     .deleteFrom('narrowings')
     .where('account_id', '=', narrowing.account_id)
     .where('kind', '=', narrowing.kind)
-    .where('fleet_root_ca_id', 'is', narrowing.fleet_root_ca_id)
+    .where('fleet_root_ca_id', 'is not distinct from', narrowing.fleet_root_ca_id)
     .where('public_key_sha256', '=', narrowing.public_key_sha256)
     .where('set_number', '<=', narrowing.set_number)
     .execute();

@@ -47,11 +47,13 @@ export async function insertAuditEntries(
   }
 }
 
+const insertEvent = prepared((db, given: Omit<Insertable<EventsTable>, 'id'>) =>
+  db.insertInto('events').values({ type: given.type, account_id: given.account_id, at: given.at, data: given.data }),
+);
+
 /** Keeps the events of one write, in its transaction. */
 export async function insertEvents(tx: Pick<Tx, 'db' | 'now'>, events: readonly NewEvent[]): Promise<void> {
-  const rows = events.map(
-    ({ type, account_id, data }) =>
-      ({ type, account_id, at: tx.now, data: JSON.stringify(data) }) satisfies Insertable<EventsTable>,
-  );
-  if (rows.length > 0) await tx.db.insertInto('events').values(rows).execute();
+  for (const { type, account_id, data } of events) {
+    await insertEvent(tx.db, { type, account_id, at: tx.now, data: JSON.stringify(data) });
+  }
 }

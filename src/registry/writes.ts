@@ -1,24 +1,19 @@
 // Every named write of the registry, as the writer thread finds them by their names.
 
 import { setAccountFile, removeAccountFile } from './account-files.ts';
-import {
-  insertAccount,
-  readyAccount,
-  setPolicy,
-  removeAccount,
-  removeUnreadyAccounts,
-  addHost,
-  removeHost,
-} from './accounts.ts';
+import { insertAccount, readyAccount, setPolicy, addHost, removeHost } from './accounts.ts';
+import { removeAccount, removeRowsOfAccount, removeUnreadyAccounts } from './account-removal.ts';
 import { admitDevice, recordFirstUse } from './admissions.ts';
 import { chainAuditEntries, recordCheckpoint, recordRefusedAttempts } from './audit.ts';
 import { importAllowList, removeFromAllowList } from './allow-list.ts';
+import { acknowledgeRestoration, recordBackup, recordRestoration } from './backups.ts';
 import {
   beginAllowListImport,
   stageAllowList,
   commitAllowListImport,
   settleAllowListImport,
 } from './allow-list-imports.ts';
+import { recordDeviceChain } from './chains.ts';
 import { intendCertificate, completeCertificate, abandonCertificate, revokeCertificate } from './certificates.ts';
 import {
   leaseDeliveries,
@@ -52,9 +47,10 @@ import {
 } from './fleet-root-cas.ts';
 import { changeDevices } from './fleet-changes.ts';
 import { pruneEvents, recordEvents } from './events.ts';
-import { tellOfEnds } from './expiry.ts';
+import { recordExpiryLook, tellOfEnds } from './expiry.ts';
 import { recordGatewayCa, switchGatewayCa, recordGatewayCertificate } from './gateway-cas.ts';
 import { completeIdempotencyKey, releaseIdempotencyKey, reserveIdempotencyKey } from './idempotency-keys.ts';
+import { useChallenge } from './challenges.ts';
 import { acceptInvitation, createFirstAdministrator, offerFirstAdministrator } from './invitations.ts';
 import { recordKey, condemnKey, forgetKey, placeKey, eraseKey, forgetKeyCopy, recordKeyExport } from './keys.ts';
 import { intendOperatorCertificate, recordOperatorCa, recordOperatorCertificate } from './operator-tls.ts';
@@ -73,8 +69,9 @@ import { grantRole, withdrawRole } from './operator-roles.ts';
 import { recordArrival } from './identities.ts';
 import { recordSightings } from './manifest-sightings.ts';
 import { tallyRefusals, tellRefusals } from './refusal-tallies.ts';
-import { recordRefusals } from './refusals.ts';
-import { storeReport } from './reports.ts';
+import { pruneRefusals, recordRefusals } from './refusals.ts';
+import { pruneReports, storeReport } from './reports.ts';
+import { forgetNode, leaveBehind } from './nodes.ts';
 import { recordMasterKey, beginMasterKeyRotation, endMasterKeyRotation, replaceSealedValues } from './sealed-values.ts';
 import {
   addPasskey,
@@ -86,6 +83,7 @@ import {
 } from './second-factors.ts';
 import { rememberServerValue } from './server-values.ts';
 import { beginSession, endSession, endSessionsOf, recordFailedSignIn, touchSession } from './sessions.ts';
+import { recordTicketKey } from './ticket-keys.ts';
 import { recordToken, recordTokenUse, revokeToken, revokeTokensOfOperator } from './tokens.ts';
 import { importManifest } from './manifests.ts';
 import { sweepLine } from './manifest-sweeps.ts';
@@ -98,17 +96,22 @@ export const writes = {
   chainAuditEntries,
   recordCheckpoint,
   recordRefusedAttempts,
+  recordBackup,
+  recordRestoration,
+  acknowledgeRestoration,
   setAccountFile,
   removeAccountFile,
   insertAccount,
   readyAccount,
   setPolicy,
   removeAccount,
+  removeRowsOfAccount,
   removeUnreadyAccounts,
   addHost,
   removeHost,
   admitDevice,
   recordFirstUse,
+  recordDeviceChain,
   importAllowList,
   removeFromAllowList,
   beginAllowListImport,
@@ -160,6 +163,7 @@ export const writes = {
   recordOperatorCa,
   recordOperatorCertificate,
   offerFirstAdministrator,
+  useChallenge,
   createFirstAdministrator,
   createOperator,
   changeOperator,
@@ -183,12 +187,17 @@ export const writes = {
   recordProvisioningKey,
   disableProvisioningKey,
   recordRefusals,
+  pruneRefusals,
+  pruneReports,
   storeReport,
+  forgetNode,
+  leaveBehind,
   recordMasterKey,
   beginMasterKeyRotation,
   endMasterKeyRotation,
   replaceSealedValues,
   rememberServerValue,
+  recordTicketKey,
   recordToken,
   revokeToken,
   revokeTokensOfOperator,
@@ -201,6 +210,7 @@ export const writes = {
   pruneEvents,
   recordEvents,
   tellOfEnds,
+  recordExpiryLook,
   tallyRefusals,
   tellRefusals,
   insertWebhook,

@@ -5,23 +5,25 @@ import type { Log } from '../log.ts';
 import type { Metrics, Samples } from '../metrics.ts';
 import { reconcile } from '../provisioning/reconciliation.ts';
 import { accountById, listAccounts } from '../registry/accounts.ts';
-import { fleetRootCasOf, fleetRootCertificatesOf } from '../registry/fleet-root-cas.ts';
-import { gatewayCasOf, gatewayCertificateOf } from '../registry/gateway-cas.ts';
 import {
+  accountsWithLines,
+  authoritiesAfter,
+  authorityKinds,
   type ByEnd,
-  type ByState,
+  type ById,
+  type ByKind,
   countDevices,
   countDevicesByEnd,
   type Page,
   provisioningKeysAfter,
 } from '../registry/inventory.ts';
-import { provisioningCaOf } from '../registry/provisioning-cas.ts';
+import type { ProvisioningKey } from '../registry/tables.ts';
 import type { Registry } from '../registry/writer.ts';
 
 /** How long after a count the next one begins at the earliest, in milliseconds. */
 const interval = 30_000;
 /** And at the earliest after so many times what the last one took: of a very large fleet it is done less often. */
-const restsFor = 50;
+const restsFor = 200;
 /** Rows that are counted at once: about a millisecond, in which nothing else is done. */
 const pageSize = 2_000;
 const day = 24 * 60 * 60 * 1000;
@@ -58,6 +60,10 @@ export class Inventory implements AsyncDisposable {
     readonly keys: Samples;
     readonly findings: Samples;
   } | null = null;
+  /** The certificates of devices by their ends: nothing counts them but a walk, which is made less often. */
+  #ends: Samples = [];
+  /** When the next such walk is due, by the clock of `performance`. */
+  #endsDue = -Infinity;
   #counting: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #ended = false;
@@ -67,7 +73,7 @@ export class Inventory implements AsyncDisposable {
     this.#metrics = metrics;
     this.#clock = clock;
     metrics.devices.from(() => this.#counted?.devices ?? []);
-    metrics.certificates.from(() => this.#counted?.certificates ?? []);
+    metrics.certificates.from(() => (this.#counted ? [...this.#ends, ...this.#counted.certificates] : []));
     metrics.provisioningKeys.from(() => this.#counted?.keys ?? []);
     metrics.factoryFindings.from(() => this.#counted?.findings ?? []);
     metrics.inventoryTime.from(() => (this.#counted ? [[{}, this.#counted.at / 1_000]] : []));
@@ -79,7 +85,7 @@ export class Inventory implements AsyncDisposable {
   /** Counts at once, and from then on by itself. What cannot be counted is logged, and tried again. */
   start(log: Log): void {
     const began = performance.now();
-    this.count()
+    this.#take(false)
       .catch((error: unknown) => log.error({ err: error }, 'devices and certificates could not be counted'))
       .finally(() => {
         if (this.#ended) return;
@@ -89,9 +95,14 @@ export class Inventory implements AsyncDisposable {
   }
 
   /** Counts now. Who asks while it is being counted waits for a count that began after he asked. */
-  async count(): Promise<void> {
+  count(): Promise<void> {
+    return this.#take(true);
+  }
+
+  /** `whole`: with the walk, due or not. */
+  async #take(whole: boolean): Promise<void> {
     await this.#counting;
-    this.#counting ??= this.#count().finally(() => (this.#counting = null));
+    this.#counting ??= this.#count(whole).finally(() => (this.#counting = null));
     await this.#counting;
   }
 
@@ -109,13 +120,19 @@ export class Inventory implements AsyncDisposable {
     else await this.#metrics.accounts.remove(account_id);
   }
 
-  async #count(): Promise<void> {
+  async #count(whole: boolean): Promise<void> {
     const now = this.#clock();
     const { read } = this.#registry;
-    const states = await this.#walk((after: ByState | null, most) => countDevices(read, after, most));
+    const states = await this.#walk((after: ByKind | null, most) => countDevices(read, after, most));
     const owned = new Map<string, number>();
     for (const { account_id, devices } of states) owned.set(account_id, (owned.get(account_id) ?? 0) + devices);
-    const accounts = await listAccounts(read);
+    const accounts = await this.#walk(async (after: string | null, most) => {
+      const page = await listAccounts(read, { after: after ?? '', limit: most });
+      return {
+        counts: page.map(({ id, name }) => ({ id, name })),
+        next: page.length < most ? null : page.at(-1)!.name,
+      };
+    });
     const ofMost = (id: string) => owned.get(id) ?? 0;
     await this.#metrics.accounts.rank(accounts.toSorted((one, other) => ofMost(other.id) - ofMost(one.id)));
 
@@ -124,30 +141,31 @@ export class Inventory implements AsyncDisposable {
     for (const { id } of accounts) for (const state of deviceStates) devices.add({ account: label(id), state }, 0);
     for (const each of states) devices.add({ account: label(each.account_id), state: each.state }, each.devices);
 
-    const certificates = new Tally();
     const ends = daysLeft.map((days) => now + days * day);
-    const byEnd = await this.#walk((after: ByEnd | null, most) => countDevicesByEnd(read, after, most, ends));
-    for (const { account_id, all, before } of byEnd) {
-      addWithin(certificates, { account: label(account_id), kind: 'device' }, all, before);
+    const within = (notAfter: number) => ends.map((end) => (notAfter < end ? 1 : 0));
+    const certificates = new Tally();
+    for (const of of authorityKinds) {
+      const all = await this.#walk((after: ById | null, most) => authoritiesAfter(read, of, after, most));
+      for (const { account_id, kind, not_after } of all) {
+        addWithin(certificates, { account: label(account_id), kind }, 1, within(not_after));
+      }
     }
     const keys = new Tally();
+    for (const key of await this.#walk((after: ById | null, most) => provisioningKeysAfter(read, after, most))) {
+      const account = label(key.account_id);
+      const state = stateOf(key, now);
+      keys.add({ account, state }, 1);
+      if (state === 'active' || state === 'expired') {
+        addWithin(certificates, { account, kind: 'provisioning_key' }, 1, within(key.not_after));
+      }
+    }
     const findings = new Tally();
-    for (const { id } of accounts) {
+    for (const id of await accountsWithLines(read)) {
       if (this.#ended) return;
       await nextTurn();
-      for (const [kind, notAfter] of await this.#authorities(id)) {
-        const before = ends.map((end) => (notAfter < end ? 1 : 0));
-        addWithin(certificates, { account: label(id), kind }, 1, before);
-      }
-      for (const { state, notAfter } of await this.#provisioningKeys(id, now)) {
-        keys.add({ account: label(id), state }, 1);
-        const before = ends.map((end) => (notAfter < end ? 1 : 0));
-        if (state === 'active' || state === 'expired') {
-          addWithin(certificates, { account: label(id), kind: 'provisioning_key' }, 1, before);
-        }
-      }
       for (const [kind, count] of await this.#findings(id)) findings.add({ account: label(id), kind }, count);
     }
+    if (whole || performance.now() >= this.#endsDue) await this.#countEnds(ends);
     this.#counted = {
       at: now,
       devices: devices.samples,
@@ -155,6 +173,18 @@ export class Inventory implements AsyncDisposable {
       keys: keys.samples,
       findings: findings.samples,
     };
+  }
+
+  async #countEnds(ends: readonly number[]): Promise<void> {
+    const began = performance.now();
+    const { read } = this.#registry;
+    const certificates = new Tally();
+    const byEnd = await this.#walk((after: ByEnd | null, most) => countDevicesByEnd(read, after, most, ends));
+    for (const { account_id, all, before } of byEnd) {
+      addWithin(certificates, { account: this.#metrics.accounts.of(account_id), kind: 'device' }, all, before);
+    }
+    this.#ends = certificates.samples;
+    this.#endsDue = performance.now() + (performance.now() - began) * restsFor;
   }
 
   /** All pages of a walk; between two of them everything else has its turn. */
@@ -172,31 +202,6 @@ export class Inventory implements AsyncDisposable {
     return all;
   }
 
-  /** The certificates of an account that its gateway or its trust rests on, each with its end. */
-  async #authorities(account_id: string): Promise<[kind: string, notAfter: number][]> {
-    const { read } = this.#registry;
-    const gateway = await gatewayCertificateOf(read, account_id);
-    const gatewayCas = await gatewayCasOf(read, account_id);
-    const provisioningCa = await provisioningCaOf(read, account_id);
-    const disabled = new Set(
-      (await fleetRootCasOf(read, account_id)).filter(({ state }) => state === 'disabled').map(({ id }) => id),
-    );
-    const roots = await fleetRootCertificatesOf(read, account_id);
-    return [
-      ...(gateway ? [['gateway', gateway.not_after] as [string, number]] : []),
-      ...gatewayCas
-        .filter(({ state }) => state !== 'retired')
-        .map(({ not_after }): [string, number] => ['gateway_ca', not_after]),
-      ...(provisioningCa ? [['provisioning_ca', provisioningCa.not_after] as [string, number]] : []),
-      ...roots
-        .filter(({ fleet_root_ca_id }) => !disabled.has(fleet_root_ca_id))
-        .map(({ role, not_after }): [string, number] => [
-          role === 'anchor' ? 'fleet_root_ca' : 'intermediate',
-          not_after,
-        ]),
-    ];
-  }
-
   /** What factory lines have accounted for held against what has come; nothing for an account without such a line. */
   async #findings(account_id: string): Promise<[kind: string, count: number][]> {
     const { lines, missing, coming, shared, beyond, strangers, unaccounted } = await reconcile(
@@ -207,22 +212,16 @@ export class Inventory implements AsyncDisposable {
     const found = { never_seen: missing, coming, shared, beyond, stranger: strangers, unaccounted };
     return Object.entries(found).map(([kind, { count }]) => [kind, count]);
   }
+}
 
-  async #provisioningKeys(account_id: string, now: number): Promise<{ state: string; notAfter: number }[]> {
-    const all: { state: string; notAfter: number }[] = [];
-    for (let after = ''; !this.#ended; await nextTurn()) {
-      const page = await provisioningKeysAfter(this.#registry.read, account_id, after, pageSize);
-      for (const { not_after: notAfter, max_uses, uses, disabled_at } of page) {
-        const isUsedUp = max_uses !== null && uses >= max_uses;
-        const state =
-          disabled_at !== null ? 'disabled' : notAfter < now ? 'expired' : isUsedUp ? 'exhausted' : 'active';
-        all.push({ state, notAfter });
-      }
-      if (page.length < pageSize) break;
-      after = page.at(-1)!.id;
-    }
-    return all;
-  }
+/** What a provisioning key is good for at an instant. */
+function stateOf(
+  { not_after, max_uses, uses, disabled_at }: Pick<ProvisioningKey, 'not_after' | 'max_uses' | 'uses' | 'disabled_at'>,
+  now: number,
+): 'disabled' | 'expired' | 'exhausted' | 'active' {
+  if (disabled_at !== null) return 'disabled';
+  if (not_after < now) return 'expired';
+  return max_uses !== null && uses >= max_uses ? 'exhausted' : 'active';
 }
 
 /** Adds certificates: all of them, and how many end within each of `daysLeft`. */

@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import { keyContext } from '../custody/key-context.ts';
 import { MasterKey, type MasterKeyRecords } from '../custody/master-key.ts';
 import { type MasterKeySource, placeOf } from '../custody/master-key-source.ts';
+import type { MasterKeySources } from '../custody/proven-key.ts';
 import { gatewayKeyContext } from '../issuing/gateway-ca.ts';
 import { operatorKeyContext } from '../issuing/operator-ca.ts';
 import type { Log } from '../log.ts';
@@ -16,29 +17,45 @@ import { accountFileContext } from '../provisioning/account-file.ts';
 import { upstreamKeyContext } from '../provisioning/upstream.ts';
 import { masterKeyRow, type SealedPlace, sealedValues } from '../registry/sealed-values.ts';
 import type { Registry } from '../registry/writer.ts';
+import { ticketKeyContext } from './ticket-keys.ts';
 
-/** Opens the master key, whose seal then serves. Throws CustodyProblem where it is not there, or not the right one. */
-export async function openMasterKey({ dataDir, custody }: Config, registry: Registry, log: Log): Promise<MasterKey> {
-  const present = custody.masterKey ?? {
-    holds: 'key',
-    in: 'file',
-    name: join(dataDir, 'master.key'),
-    setting: null,
-  };
-  const sources = { present, next: custody.nextMasterKey, env: process.env };
-  const masterKey = await MasterKey.open(sources, recordsIn(registry));
+/**
+ * Opens the master key, whose seal then serves. `begun` is called when a rotation has begun, before anything is put under
+ * the next key. Throws CustodyProblem where the key is not there, or not the right one.
+ */
+export async function openMasterKey(
+  config: Config,
+  registry: Registry,
+  log: Log,
+  begun: () => Promise<void> = async () => {},
+): Promise<MasterKey> {
+  const masterKey = await MasterKey.open(sourcesOf(config), recordsIn(registry, begun));
   const { setting } = masterKey.source;
-  if (setting !== null && setting === custody.nextMasterKey?.setting && !masterKey.interrupted) {
+  if (setting !== null && setting === config.custody.nextMasterKey?.setting && !masterKey.interrupted) {
     log.warn({ setting }, 'the master key has been rotated: the next one is to take the place of the one before it');
   }
   return masterKey;
 }
 
-function recordsIn(registry: Registry): MasterKeyRecords {
+/** The seal of a process beside the one that has opened the master key. Throws as that does. */
+export function followMasterKey(config: Config, registry: Registry): ReturnType<typeof MasterKey.follow> {
+  return MasterKey.follow(sourcesOf(config), (which) => masterKeyRow(registry.read, which));
+}
+
+function sourcesOf({ dataDir, custody }: Config): MasterKeySources {
+  const beside = { holds: 'key', in: 'file', name: join(dataDir, 'master.key'), setting: null } as const;
+  return { present: custody.masterKey ?? beside, next: custody.nextMasterKey, env: process.env };
+}
+
+/** What the registry remembers of its master keys, and all that is sealed under them; `begun` as `openMasterKey` has it. */
+export function recordsIn(registry: Registry, begun: () => Promise<void> = async () => {}): MasterKeyRecords {
   return {
     read: (which) => masterKeyRow(registry.read, which),
     record: (before, row) => registry.write('recordMasterKey', { before, row }),
-    begin: (row) => registry.write('beginMasterKeyRotation', { row }),
+    async begin(row) {
+      await registry.write('beginMasterKeyRotation', { row });
+      await begun();
+    },
     end: () => registry.write('endMasterKeyRotation', {}),
     async *values() {
       let values = await sealedValues(registry.read, null);
@@ -69,6 +86,8 @@ function contextOf(place: SealedPlace): string {
       return accountFileContext(place.account_id, place.entry);
     case 'totp_secrets':
       return totpContext(place.operator_id);
+    case 'ticket_keys':
+      return ticketKeyContext(place.id);
     case 'upstreams':
       return upstreamKeyContext(place);
   }

@@ -24,7 +24,7 @@ export interface Notifications extends AsyncDisposable {
 
 /** Begins to keep events in order, and to deliver them. */
 export async function openNotifications(
-  { events: { kept, streams, streamsEach } }: Config,
+  { database, events: { kept, streams, streamsEach } }: Config,
   {
     registry,
     seal,
@@ -37,7 +37,9 @@ export async function openNotifications(
   await using opened = new AsyncDisposableStack();
   const cursors = await EventCursors.open(registry);
   const keeper = opened.use(new EventKeeper({ registry, clock, kept, log }));
-  const deliverer = opened.use(await Deliverer.open({ registry, seal, outbound, clock, log, metrics }));
+  const deliverer = opened.use(
+    await Deliverer.open({ alone: database.url === null, registry, seal, outbound, clock, log, metrics }),
+  );
   const feed = opened.use(new EventFeed({ registry, cursors, log, streams, streamsEach }));
   metrics.eventStreams.from(() => [[{}, feed.size]]);
   const all = opened.move();

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Insertable } from 'kysely';
 import type { Db } from '../../src/registry/database.ts';
-import { deviceByRef, revokeDevice } from '../../src/registry/devices.ts';
+import { deleteDevice, deviceByRef, revokeDevice } from '../../src/registry/devices.ts';
 import {
   countFleet,
   type DeviceSort,
@@ -19,7 +19,7 @@ import type { DeviceFilter } from '../../src/registry/fleet-filter.ts';
 import { labelNamesOf, setLabels, storeLabels } from '../../src/registry/labels.ts';
 import { revokeCertificate } from '../../src/registry/certificates.ts';
 import { listDeviceCertificates } from '../../src/registry/certificate-list.ts';
-import type { DevicesTable } from '../../src/registry/tables.ts';
+import type { DevicesTable } from '../../src/registry/fleet-tables.ts';
 import { backends, type Home, insertRows, rowsOf, transactionOn } from '../support/registry.ts';
 
 const rows = rowsOf('mine');
@@ -240,20 +240,31 @@ for (const { name, home: newHome } of backends) {
       );
       const sum = async (filter?: DeviceFilter) => {
         const counts = await countFleet(db, account_id, { now, ...(filter && { filter }) });
-        return counts.reduce(
-          (all, each) => [
-            all[0]! + each.devices,
-            all[1]! + each.seen_last_day,
-            all[2]! + each.never_seen,
-            all[3]! + each.expired,
-            all[4]! + each.expiring,
-          ],
-          [0, 0, 0, 0, 0],
-        );
+        const devices = counts.kinds.reduce((all, each) => all + each.devices, 0);
+        return [devices, counts.seen_last_day, counts.never_seen, counts.expired, counts.expiring];
       };
       assert.deepEqual(await sum(), [3, 1, 1, 1, 1]);
       assert.deepEqual(await sum({ states: ['suspended'] }), [1, 0, 0, 0, 1]);
       assert.deepEqual(await sum({ prefix: 'none' }), [0, 0, 0, 0, 0]);
+    });
+
+    test('the database counts devices as they come, change and go, and a filter that lets all through finds as many', async () => {
+      const kinds = async (filter?: DeviceFilter) =>
+        (await countFleet(db, account_id, { now, ...(filter && { filter }) })).kinds
+          .map(
+            ({ state, method, provisioning_key_id, devices }) => `${state} ${method} ${provisioning_key_id} ${devices}`,
+          )
+          .toSorted();
+      const all = { first_seen: { from: 0 } };
+      assert.deepEqual(await kinds(), await kinds(all));
+      await add(db, { device_id: 'a' }, { device_id: 'b', method: 'device', provisioning_key_id: null });
+      await add(db, { device_id: 'c' }, { device_id: 'd' });
+      assert.deepEqual(await kinds(), await kinds(all));
+      await changeDevices(tx, { account_id, action: 'suspend', uuids: ['uuid of a', 'uuid of b'] });
+      await revokeDevice(tx, { account_id, device: 'c' });
+      await deleteDevice(tx, { account_id, device: 'd' });
+      assert.deepEqual(await kinds(), await kinds(all));
+      assert.ok((await kinds()).includes('suspended device null 1'), 'the one that no provisioning key has made');
     });
 
     test('many devices are changed at once: each is told of and noted, and none that is not fit', async () => {

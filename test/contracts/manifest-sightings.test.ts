@@ -59,7 +59,7 @@ for (const { name, home: newHome } of backends) {
           held,
           asks_manifests ? { line_id: line!.id, device_id, public_key_sha256, withdrawn_at: null, beyond: null } : null,
         );
-        for (const query of queries) assert.deepEqual(home.scannedBy(query), []);
+        for (const query of queries) assert.deepEqual(await home.scannedBy(query), []);
       }
     });
 

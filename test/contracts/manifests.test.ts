@@ -133,7 +133,7 @@ for (const { name, home: newHome } of backends) {
       assert.ok(queries.length < 12 * (made.length + withdrawn.length), `${queries.length} statements`);
       const each = new Map(queries.map((query) => [query.sql, query]));
       for (const query of each.values()) {
-        if (query.sql.startsWith('select')) assert.deepEqual(home.scannedBy(query), []);
+        if (query.sql.startsWith('select')) assert.deepEqual(await home.scannedBy(query), []);
       }
       const shares = (await certificates()).map((each) => each.shares);
       assert.deepEqual(new Set(shares), new Set([null]), 'one is left, which shares with none');

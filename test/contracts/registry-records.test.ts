@@ -5,6 +5,12 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { Problem } from '../../src/problem.ts';
 import { accountFilesOf, removeAccountFile, setAccountFile } from '../../src/registry/account-files.ts';
 import {
+  removeAccount,
+  removeRowsOfAccount,
+  removedAccounts,
+  removeUnreadyAccounts,
+} from '../../src/registry/account-removal.ts';
+import {
   accountByRef,
   accountOfHost,
   addHost,
@@ -12,9 +18,7 @@ import {
   insertAccount,
   listAccounts,
   readyAccount,
-  removeAccount,
   removeHost,
-  removeUnreadyAccounts,
   setPolicy,
 } from '../../src/registry/accounts.ts';
 import { allowListOf, importAllowList, isAllowed, removeFromAllowList } from '../../src/registry/allow-list.ts';
@@ -94,8 +98,36 @@ for (const { name, home: newHome } of backends) {
       await forgetKey(tx, { key_id: 'mine-key' });
       assert.deepEqual(await condemnedKeys(db), []);
       assert.ok((await heldKeys(db, ['mine-key-sha256', 'unknown'])).has('mine-key-sha256'));
-      assert.deepEqual(tx.changes, [{ kind: 'account', account_id }]);
+      assert.deepEqual(tx.changes[0], { kind: 'account', account_id });
       await rejects(removeAccount(tx, { account_id }), 'not_found');
+    });
+
+    test('an account of many devices is gone for everybody at once, its rows by calls that take some rows each', async () => {
+      const [device] = rows.devices;
+      for (let made = 0; made < 1_200; made += 1) {
+        const fresh = { ...device!, uuid: `uuid ${made}`, device_id: `many ${made}` };
+        await db.insertInto('devices').values(fresh).execute();
+      }
+      await rejects(removeAccount(tx, { account_id, most_devices: 1_200 }), 'confirmation_required');
+      const { name } = await removeAccount(tx, { account_id, most_devices: 1_201 });
+      assert.equal(await accountByRef(db, name), undefined);
+      assert.equal(await accountOfHost(db, 'mine.gateway.localhost'), undefined);
+      await rejects(readyAccount(tx, { account_id }), 'not_found');
+      assert.equal(await db.selectFrom('tokens').select('id').executeTakeFirst(), undefined);
+      // The name and the host are free again meanwhile.
+      const { created_at, ready_at, ...account } = someAccount('another');
+      await insertAccount(tx, { account: { ...account, name }, host: 'mine.gateway.localhost' });
+      assert.deepEqual(await removedAccounts(db), [account_id]);
+      let calls = 1;
+      while ((await removeRowsOfAccount(tx, { account_id })).left) calls += 1;
+      assert.ok(calls > 1, `${calls} calls`);
+      assert.equal(await db.selectFrom('devices').select('uuid').executeTakeFirst(), undefined);
+      assert.deepEqual(await removedAccounts(db), []);
+      assert.deepEqual(await removeRowsOfAccount(tx, { account_id }), { left: false });
+      assert.equal((await removeRowsOfAccount(tx, { account_id: 'another' })).left, false);
+      assert.equal((await accountOfHost(db, 'mine.gateway.localhost')) ?? null, null);
+      await readyAccount(tx, { account_id: 'another' });
+      assert.equal((await accountOfHost(db, 'mine.gateway.localhost'))?.id, 'another');
     });
 
     test('an account is seen from outside only when its CAs are made, and is gone if they never were', async () => {
@@ -115,7 +147,7 @@ for (const { name, home: newHome } of backends) {
 
       await insertAccount(tx, { account: { ...account, id: 'half', name: 'half' }, host: 'half.gateway.localhost' });
       assert.deepEqual(
-        (await removeUnreadyAccounts(tx, {})).map((each) => each.id),
+        (await removeUnreadyAccounts(tx, { before: Number.MAX_SAFE_INTEGER })).map((each) => each.id),
         ['half'],
       );
       await insertAccount(tx, { account: { ...account, id: 'half', name: 'half' }, host: 'half.gateway.localhost' });
@@ -196,11 +228,14 @@ for (const { name, home: newHome } of backends) {
 
     test('a new gateway certificate takes the place of the one before, key and all', async () => {
       const { created_at, ...row } = rows.gateway_certificates[0]!;
-      assert.equal((await gatewayCertificatesDue(db, row.not_after + 1)).length, 1);
+      const due = (before: number) => gatewayCertificatesDue(db, before, { after: null, limit: 10 });
+      assert.equal((await due(row.not_after + 1)).length, 1);
       await recordGatewayCertificate(tx, { ...row, id: 'next', not_after: 100 });
       assert.equal((await gatewayCertificateOf(db, account_id))?.id, 'next');
-      assert.deepEqual(await gatewayCertificatesDue(db, 100), []);
-      assert.equal((await gatewayCertificatesDue(db, 101)).length, 1);
+      assert.deepEqual(await due(100), []);
+      const [last] = await due(101);
+      assert.equal(last?.id, 'next');
+      assert.deepEqual(await gatewayCertificatesDue(db, 101, { after: last, limit: 10 }), []);
       const left = await db.selectFrom('gateway_certificates').select('id').execute();
       assert.deepEqual(left, [{ id: 'next' }]);
     });

@@ -29,7 +29,9 @@ import { gatewayCertificateOf } from '../../src/registry/gateway-cas.ts';
 import { keyById } from '../../src/registry/keys.ts';
 import { totpSecret } from '../../src/registry/second-factors.ts';
 import { webhookSecrets } from '../../src/registry/webhooks.ts';
+import { ticketKeys } from '../../src/registry/ticket-keys.ts';
 import { upstreamsOf } from '../../src/registry/upstreams.ts';
+import { ticketKeyContext } from '../../src/server/ticket-keys.ts';
 import { openRegistry, type Registry, type WriteArguments } from '../../src/registry/writer.ts';
 import { openMasterKey } from '../../src/server/master-key.ts';
 import { insertRows, rowsOf, sqlite } from '../support/registry.ts';
@@ -119,6 +121,10 @@ class House implements Disposable {
       .updateTable('totp_secrets')
       .set({ sealed: sealed(totpContext(operator_id)) })
       .execute();
+    await db
+      .insertInto('ticket_keys')
+      .values({ id: 'a-ticket-key', sealed_key: sealed(ticketKeyContext('a-ticket-key')), starts_at: 1, created_at: 1 })
+      .execute();
   }
 
   [Symbol.dispose](): void {
@@ -126,8 +132,8 @@ class House implements Disposable {
   }
 }
 
-/** What is sealed in a filled house: two keys, a gateway certificate's, a back end's, a webhook's secret, two of an authenticator app, the files. */
-const sealedValues = 7 + manyFiles;
+/** What is sealed in a filled house: two keys, a gateway certificate's, a back end's, a webhook's secret, two of an authenticator app, a key of TLS tickets, the files. */
+const sealedValues = 8 + manyFiles;
 
 function withPowerCut(registry: Registry, { at, when }: PowerCut): Registry {
   let writes = 0;
@@ -163,6 +169,7 @@ async function openAll({ read }: Registry, seal: Seal): Promise<number> {
   }
   const [secret] = await webhookSecrets(read, 'a-webhook', Date.now());
   open(secret!.sealed, webhookSecretContext(secret!.id));
+  for (const { id, sealed_key } of await ticketKeys(read)) open(sealed_key, ticketKeyContext(id));
   const [upstream, other] = await upstreamsOf(read, account_id);
   open(upstream!.sealed_key!, upstreamKeyContext(upstream!));
   assert.equal(other!.sealed_key, null);

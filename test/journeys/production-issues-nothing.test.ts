@@ -13,6 +13,7 @@ import type { CertificateRecord, FleetRootCa, FleetRootCertificate, KeyRow } fro
 import { Secret } from '../../src/secret.ts';
 import { certificateToPem, parseCertificate, parseCertificates, verifySignature } from '../../src/x509/certificate.ts';
 import { parsePublicKey } from '../../src/x509/key.ts';
+import { newIdentity } from '../support/backup.ts';
 import { basicConstraints, keyUsage, make } from '../support/certificate-maker.ts';
 import { Fleet } from '../support/fleet.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
@@ -28,7 +29,18 @@ import { hearRoutes, type Outcomes, type Values, walkCommands, walkRoutes } from
  * They start a server of their own, ask none, ask one elsewhere, or never end: what they call is walked as routes. Those of
  * a factory, a program apart that asks no server, are left out too.
  */
-const servers = ['serve', 'demo', 'event follow', 'completion', 'login', 'logout', 'context list', 'context use'];
+const servers = [
+  'serve',
+  'demo',
+  'event follow',
+  'completion',
+  'login',
+  'logout',
+  'context list',
+  'context use',
+  'restore',
+  'registry move',
+];
 
 const itsDevice = 'a device of the registered root';
 const day = 24 * 60 * 60 * 1000;
@@ -135,6 +147,7 @@ describe('nothing issues for a production account', () => {
     const hosts = ['walked.example', '127.0.0.9'];
     const entries = ['treehub.json', 'root.json'];
     const backEnd = 'http://127.0.0.1:1';
+    const { recipient } = await newIdentity();
     const values: Record<string, readonly unknown[]> = {
       // In paths
       'DELETE /api/v1/accounts/:account :account': doomed.slice(0, 1),
@@ -165,6 +178,7 @@ describe('nothing issues for a production account', () => {
       labels: [{ vin: '1' }],
       text: ['vin'],
       address: ['127.0.0.1'],
+      node: ['node-1'],
       prefix: ['/walked'],
       url: [backEnd],
       rewrite: ['/elsewhere'],
@@ -181,6 +195,7 @@ describe('nothing issues for a production account', () => {
       result: ['done'],
       order: ['order-1'],
       passphrase: [passphrase],
+      recipients: [[recipient]],
       to: custodians,
       custodian: custodians,
       owner_key: [ownerKey],
@@ -216,6 +231,9 @@ describe('nothing issues for a production account', () => {
       ID: provisioningKeys,
       SHA256: sha256,
       FILE: files,
+      KEYFILE: files,
+      'postgres://…': ['postgres://127.0.0.1:1/none'],
+      'age1…': [recipient],
       'FILE.sig': [root.certificate],
       '--output': [() => pki.file('.out')],
       '--to': custodians,
@@ -237,6 +255,7 @@ describe('nothing issues for a production account', () => {
       ACTION: ['account.set'],
       TYPE: ['device.added'],
       ORDER: ['order-1'],
+      NODE: ['node-1'],
       CODE: ['done'],
       '24h': ['1h'],
       RE: ['vin-.*'],

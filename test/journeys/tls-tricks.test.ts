@@ -1,10 +1,8 @@
-// TLS used against its purpose: sessions of others, a second handshake, a rewritten signature. Nobody becomes another.
+// TLS used against its purpose: a second handshake, a rewritten signature. Nobody becomes another.
 
 import assert from 'node:assert/strict';
-import { constants } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
-import { contextOptions } from '../../src/gateway/trust.ts';
 import { certificateToPem, parseCertificates } from '../../src/x509/certificate.ts';
 import { children, readElement, readInteger, tags } from '../../src/x509/der.ts';
 import { bitString, integer, sequence } from '../../src/x509/der-write.ts';
@@ -13,91 +11,11 @@ import type { Device, Image } from '../support/image.ts';
 import { type Credentials, Pki } from '../support/pki.ts';
 import { execute } from '../support/process.ts';
 import { needs } from '../support/require.ts';
-import { type Sequel, TlsClient } from '../support/tls-client.ts';
+import { TlsClient } from '../support/tls-client.ts';
 
 const versions = ['1.2', '1.3'] as const;
 const hostOf = ({ url }: { url: string }): string => new URL(url).hostname;
 const whoAmI = (host: string): string => `GET /device HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
-
-describe('a TLS session', { skip: needs('cc', 'libssl') }, () => {
-  let client: TlsClient;
-  before(async () => {
-    client = await TlsClient.build();
-  });
-  after(() => client[Symbol.asyncDispose]());
-
-  /** A server with two accounts, and a device of the first, whose session is kept in a file for each TLS version. */
-  async function open(): Promise<{ fleetroot: Fleetroot; mine: Image; other: Image; device: Device }> {
-    const fleetroot = await Fleetroot.start();
-    await fleetroot.json('account', 'create', 'mine');
-    await fleetroot.json('account', 'create', 'other');
-    const mine = await fleetroot.image('mine');
-    return { fleetroot, mine, other: await fleetroot.image('other'), device: await mine.boot('dev-1') };
-  }
-
-  /** Leaves a session of the device behind, then offers it without a certificate under some host. */
-  async function resume(
-    { fleetroot, mine, device }: Awaited<ReturnType<typeof open>>,
-    tls: (typeof versions)[number],
-    sni: string | undefined,
-  ): Promise<Sequel> {
-    const session = client.file(`session-${tls}-${crypto.randomUUID()}`);
-    const host = hostOf(mine);
-    const { port } = fleetroot;
-    const first = await client.run({ port, tls, sni: host, as: device, sessionOut: session, send: whoAmI(host) });
-    assert.equal(first.reply?.json.device_id, 'dev-1');
-    return client.run({ port, tls, sni, sessionIn: session, send: whoAmI(sni ?? host) });
-  }
-
-  describe('is not resumed:', () => {
-    let opened: Awaited<ReturnType<typeof open>>;
-    before(async () => {
-      opened = await open();
-      await opened.fleetroot.json('account', 'host', 'add', 'other', '127.0.0.1');
-    });
-    after(() => opened.fleetroot[Symbol.asyncDispose]());
-
-    for (const tls of versions) {
-      test(`offered without the certificate it proves nothing, under whatever host (TLS ${tls})`, async () => {
-        // No SNI is served by the other account here, which has the address.
-        for (const sni of [hostOf(opened.mine), hostOf(opened.other), undefined]) {
-          const sequel = await resume(opened, tls, sni);
-          assert.equal(sequel.handshake?.resumed, false, `SNI ${sni}`);
-          const code = sni === undefined ? 'misdirected_request' : 'certificate_required';
-          assert.equal(sequel.reply?.json.code, code, `SNI ${sni}`);
-        }
-        const unknown = await resume(opened, tls, 'nobody.example');
-        assert.equal(unknown.handshake, null);
-      });
-    }
-  });
-
-  describe('is closed, should TLS resume it after all:', () => {
-    let opened: Awaited<ReturnType<typeof open>>;
-    const mutable = contextOptions as { secureOptions: number };
-    const { secureOptions } = mutable;
-    before(async () => {
-      // As if Node or OpenSSL had forgotten what we asked for.
-      mutable.secureOptions &= ~constants.SSL_OP_NO_TICKET;
-      opened = await open();
-      await opened.fleetroot.json('account', 'host', 'add', 'other', '127.0.0.1');
-    });
-    after(async () => {
-      await opened.fleetroot[Symbol.asyncDispose]();
-      mutable.secureOptions = secureOptions;
-    });
-
-    for (const tls of versions) {
-      test(`its owner is not served either, nor anyone else (TLS ${tls})`, async () => {
-        for (const sni of [hostOf(opened.mine), hostOf(opened.other), undefined]) {
-          const sequel = await resume(opened, tls, sni);
-          assert.equal(sequel.handshake?.resumed, true, `SNI ${sni}`);
-          assert.equal(sequel.received, '', `SNI ${sni}`);
-        }
-      });
-    }
-  });
-});
 
 describe('a connection over TLS', { skip: needs('cc', 'libssl', 'openssl') }, () => {
   let fleetroot: Fleetroot;

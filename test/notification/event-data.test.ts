@@ -1,6 +1,7 @@
 // Every type of event is told of when it happens, with the members that it is said to have, and no others.
 
 import assert from 'node:assert/strict';
+import { rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -8,6 +9,8 @@ import { Value } from 'typebox/value';
 import { eventData } from '../../src/operator/event-schemas.ts';
 import { eventTypes } from '../../src/registry/notes.ts';
 import { custodyEvent } from '../../src/server/notifications.ts';
+import { newIdentity } from '../support/backup.ts';
+import { commandLine } from '../support/command-line.ts';
 import { eventually } from '../support/eventually.ts';
 import { Fleet } from '../support/fleet.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
@@ -118,6 +121,21 @@ test(
     assert.equal(await fleet.arrive(await line.stolen('stolen')), 'certificate_not_in_manifest');
     await eventually(async () => (await ofType('factory.stranger')).length > 0);
 
+    // A back-up, and the server that comes out of it.
+    const { identity, recipient } = await newIdentity();
+    await writeFile(fleetroot.file('identity'), identity);
+    const backup = fleetroot.file('backup.age');
+    await fleetroot.json('backup', backup, '--recipient', recipient, '--with-master-key');
+    await using elsewhere = await Fleetroot.start({
+      prepare: async (dir) => {
+        await rmdir(dir);
+        const words = ['restore', backup, '--identity', fleetroot.file('identity'), '--data', dir];
+        const { code, stderr } = await commandLine(words);
+        assert.equal(code, 0, stderr);
+      },
+    });
+    const there: Told[] = (await operatorCall(elsewhere.dir, 'GET', '/events?types=server.restored')).json;
+
     // Of both accounts, a gateway certificate whose CA cannot sign.
     using database = new DatabaseSync(join(fleetroot.dir, 'registry.db'), { timeout: 10_000 });
     database.exec("UPDATE keys SET remembered = x'00' WHERE purpose = 'gateway-ca'");
@@ -127,6 +145,7 @@ test(
 
     const events = [
       ...(await told()),
+      ...there,
       custodyEvent({ custodian: 'vault', fault: 'sealed', reason: 'The vault is sealed.' }),
       custodyEvent({ custodian: 'vault', seconds: 3 }),
     ];

@@ -8,11 +8,13 @@ import type { Webhooks } from '../../src/notification/webhooks.ts';
 import type { Events } from '../../src/operator/event-routes.ts';
 import type { Tokens } from '../../src/login/tokens.ts';
 import type { Audit } from '../../src/operator/audit-routes.ts';
+import type { Backups } from '../../src/operator/backup-routes.ts';
 import type { Custody } from '../../src/operator/custody-routes.ts';
 import type { Provisioning } from '../../src/provisioning/provisioning.ts';
 import { operatorCall } from '../support/operator-call.ts';
 import { temporaryDirectory } from '../support/process.ts';
 
+const backups: Backups = { make: () => Promise.reject(new Error('no back-ups')) };
 const custody: Custody = { rotateMasterKey: () => Promise.reject(new Error('no master key')) };
 const tokens = {} as Tokens;
 const login = {} as Login;
@@ -42,6 +44,7 @@ const parts = {
   url: () => 'https://localhost',
   sso: null,
   audit,
+  backups,
   ...counted,
   authenticate: async () => null,
 };
@@ -54,7 +57,7 @@ test('a fault of our own is told by an ID that is in the log, and by nothing of 
   await using _operator = await startOperator({
     ...listening,
     ...parts,
-    ready: async () => ({ serving: true, faults: [] }),
+    ready: async () => ({ serving: true, ending: false, faults: [] }),
   });
   const { status, text, json } = await operatorCall(desk.path, 'GET', '/accounts');
   assert.deepEqual([status, json.code, json.detail], [500, 'internal_error', 'The server failed.']);
@@ -75,7 +78,7 @@ test('a server that does not serve devices yet is not ready, and says so', async
   await using operator = await startOperator({
     ...listening,
     ...parts,
-    ready: async () => ({ serving: false, faults: [] }),
+    ready: async () => ({ serving: false, ending: false, faults: [] }),
   });
   const response = await fetch(`http://127.0.0.1:${operator.port}/readyz`);
   assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [503, 'unavailable']);

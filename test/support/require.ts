@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 
 /** How each program is found to be here, and what to install (Debian's names) where it is not. */
 const probes = {
+  age: { command: 'age --version && age-keygen --version', install: 'age' },
   openssl: { command: 'openssl version', install: 'openssl' },
   curl: { command: 'curl --version', install: 'curl' },
   python3: { command: 'python3 -c "import ssl"', install: 'python3' },
@@ -20,6 +21,11 @@ const probes = {
   zsh: { command: 'zsh --version', install: 'zsh' },
   fish: { command: 'fish --version', install: 'fish' },
   promtool: { command: 'promtool --version', install: 'prometheus' },
+  haproxy: { command: 'haproxy -v', install: 'haproxy' },
+  'nginx-stream': {
+    command: 'nginx -v && test -e /usr/lib/nginx/modules/ngx_stream_module.so',
+    install: 'libnginx-mod-stream',
+  },
   unzip: { command: 'unzip -v', install: 'unzip' },
   swtpm: {
     command: 'swtpm --version && command -v swtpm_setup swtpm_localca certtool',

@@ -30,17 +30,30 @@ export class ServeProcess implements AsyncDisposable {
    * end of somebody's connection meanwhile, and is given back.
    */
   static start(dir: string, ...options: string[]): Promise<ServeProcess> {
+    return ServeProcess.of([launcher], dir, ...options);
+  }
+
+  /** The same of another program than the one at hand, which is called by these words. */
+  static of(program: readonly string[], dir: string, ...options: string[]): Promise<ServeProcess> {
     return eventually(() =>
-      ServeProcess.#startOnce(dir, options).catch((error: unknown) => {
+      ServeProcess.#startOnce(program, dir, options).catch((error: unknown) => {
         if (String(error).includes(': it is in use.')) return null;
         throw error;
       }),
     );
   }
 
-  static async #startOnce(dir: string, options: readonly string[]): Promise<ServeProcess> {
+  static async #startOnce(
+    [command, ...first]: readonly string[],
+    dir: string,
+    options: readonly string[],
+  ): Promise<ServeProcess> {
     const started = new ServeProcess(
-      spawn(launcher, ['serve', '--data', dir, '--operator-port', '0', ...options], { stdio: 'pipe' }),
+      spawn(command!, [...first, 'serve', '--data', dir, '--operator-port', '0', ...options], {
+        stdio: 'pipe',
+        // Unless the story is about several.
+        env: { FLEETROOT_GATEWAY_WORKERS: '1', ...process.env },
+      }),
     );
     while (!started.said.includes('Ready.')) {
       if (started.child.exitCode !== null)

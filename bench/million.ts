@@ -1,0 +1,63 @@
+// The same with a million devices, 10,000 accounts and 100,000 revoked as with none: connections, provisionings, the start, memory.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { bigRegistry, bigSize } from './big-registry.ts';
+import type { Figure } from './figures.ts';
+import { type BenchAccount, Fleetroot } from './fleetroot.ts';
+import { Load } from './load.ts';
+import { measure, print } from './rounds.ts';
+
+/** Kept between runs: it takes minutes to make. */
+const home = join(tmpdir(), 'fleetroot-bench-million');
+
+/** Measures beside a server that has one account and the same calls. */
+export async function benchMillion(
+  program: string,
+  empty: { fleetroot: Fleetroot; account: BenchAccount },
+): Promise<Figure[]> {
+  await using held = new AsyncDisposableStack();
+  const account = await bigRegistry(home);
+  // Once before it counts: migrations, and what Node has compiled.
+  await (await Fleetroot.start(home))[Symbol.asyncDispose]();
+  const began = performance.now();
+  const full = held.use(await Fleetroot.start(home));
+  const start = (performance.now() - began) / 1_000;
+  const versions = `Node ${process.version}, SQLite of node:sqlite`;
+  const size = `${bigSize.devices} devices, ${bigSize.accounts} accounts, ${bigSize.revoked} revoked`;
+  const figures: Figure[] = [
+    { what: `start to Ready in seconds (at most), ${size}`, against: 'seconds', versions, ratio: start, aim: 3 },
+  ];
+  const cells = [
+    { what: 'full handshake + GET /device', call: 'device', devices: (of: BenchAccount) => of.devices },
+    { what: 'shared provisioning, whole', call: 'provision', devices: (of: BenchAccount) => [of.provisioner] },
+  ] as const;
+  for (const { what, call, devices } of cells) {
+    const load = ({ port }: Fleetroot, of: BenchAccount) => held.use(new Load(program, port, devices(of), call));
+    const results = await measure(
+      [
+        { name: 'empty', server: empty.fleetroot.server, load: load(empty.fleetroot, empty.account) },
+        { name: size, server: full.server, load: load(full, account) },
+      ],
+      { rounds: 7, requests: 1_500 },
+    );
+    print(what, results);
+    figures.push({
+      what: `${what}, ${size}`,
+      against: 'the same, empty',
+      versions,
+      ratio: results[1]!.ratio,
+      aim: 0.95,
+    });
+  }
+  console.log(`\n${size}: ready after ${start.toFixed(1)} s, ${memory(full)} MiB after the above`);
+  return figures;
+}
+
+/** Resident memory of the server, in MiB. */
+function memory({ server: { pid } }: Fleetroot): string {
+  const status = `/proc/${pid}/status`;
+  const [, kib = '0'] = /VmRSS:\s+(\d+)/.exec(existsSync(status) ? readFileSync(status, 'latin1') : '') ?? [];
+  return (Number(kib) / 1024).toFixed(0);
+}
