@@ -1,14 +1,16 @@
-// Devices as a load: TLS 1.3 on P-256, by libssl, each request over a connection and a full handshake of its own, or all
-// of a thread over one that is kept.
+// Devices as a load: TLS on P-256, by libssl, each request over a connection and a full handshake of its own, over one
+// that takes up the session of the one before, or all of a thread over one that is kept.
 //
-//   load PORT IDENTITIES AT_ONCE device|provision|issue new|kept
+//   load PORT IDENTITIES AT_ONCE device|provision|issue|get new|resumed|kept 1.2|1.3
 //
 // IDENTITIES has a line for each identity: HOST PKCS12_FILE EXPECTED. Then each line of stdin, COUNT SECONDS NAME, makes
-// COUNT requests, fewer where SECONDS pass before, AT_ONCE at a time, the identities taking turns, with kept connections
-// each having its own; it is answered by a line: requests, errors, seconds.
+// COUNT requests, fewer where SECONDS pass before, AT_ONCE at a time, the identities taking turns, with kept and resumed
+// connections each having its own; it is answered by a line: requests, errors, seconds. A session that is not taken up,
+// and one that is though nobody offered it, is an error.
 // `device` asks for /device and wants EXPECTED in the body; `provision` posts the device ID NAME-<n> to /devices and
 // wants EXPECTED in the head; `issue` has an OpenBao's pki/issue/device make a certificate for NAME-<n>, by the token in
-// LOAD_TOKEN, and wants EXPECTED in the body. Kept connections last from run to run.
+// LOAD_TOKEN, and wants EXPECTED in the body; `get` asks for the path in LOAD_PATH and wants EXPECTED in the body. Kept
+// connections and sessions last from run to run.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -30,18 +32,22 @@ typedef struct {
   SSL_CTX *tls;
 } Identity;
 
-typedef enum { DEVICE, PROVISION, ISSUE } Call;
+typedef enum { DEVICE, PROVISION, ISSUE, GET } Call;
 
 typedef struct {
   const Identity *identity;
   int tcp;
   SSL *tls;
+  SSL_SESSION *session;
 } Connection;
 
 static int port;
 static Call call;
 static int kept;
+static int resumed;
+static int version;
 static const char *token;
+static const char *path;
 static Identity *identities;
 static int identity_count;
 
@@ -73,7 +79,8 @@ static SSL_CTX *open_identity(const char *file) {
   fclose(stream);
   PKCS12_free(pkcs12);
   SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
-  SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
+  SSL_CTX_set_min_proto_version(tls, version);
+  SSL_CTX_set_max_proto_version(tls, version);
   SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_cert_verify_callback(tls, take_any_server, NULL);
   if (!SSL_CTX_set1_groups_list(tls, "P-256") || !SSL_CTX_use_certificate(tls, certificate) ||
@@ -113,13 +120,17 @@ static int connect_tcp(void) {
 }
 
 static int write_request(SSL *tls, const Identity *identity, int n) {
-  char body[128], more[256] = "", request[1024];
-  const char *line = call == DEVICE ? "GET /device" : call == PROVISION ? "POST /devices" : "POST /v1/pki/issue/device";
-  int length = call == DEVICE      ? 0
+  char body[128], more[256] = "", get[300], request[1024];
+  snprintf(get, sizeof get, "GET %s", path);
+  const char *line = call == GET         ? get
+                     : call == DEVICE    ? "GET /device"
+                     : call == PROVISION ? "POST /devices"
+                                         : "POST /v1/pki/issue/device";
+  int length = call == DEVICE || call == GET ? 0
                : call == PROVISION ? snprintf(body, sizeof body, "{\"deviceId\":\"%s-%d\",\"ttl\":\"36000\"}", name, n)
                                    : snprintf(body, sizeof body, "{\"common_name\":\"%s-%d\"}", name, n);
   if (call == ISSUE) snprintf(more, sizeof more, "X-Vault-Token: %s\r\n", token);
-  if (call != DEVICE)
+  if (call == PROVISION || call == ISSUE)
     snprintf(more + strlen(more), sizeof more - strlen(more),
              "Content-Type: application/json\r\nContent-Length: %d\r\n", length);
   int size = snprintf(request, sizeof request, "%s HTTP/1.1\r\nHost: %s:%d\r\nAccept: */*\r\n%s\r\n%.*s", line,
@@ -158,9 +169,15 @@ static const char *open_connection(Connection *connection) {
   connection->tls = SSL_new(identity->tls);
   SSL_set_fd(connection->tls, connection->tcp);
   SSL_set_tlsext_host_name(connection->tls, identity->host);
+  if (connection->session) SSL_set_session(connection->tls, connection->session);
   const char *fault = NULL;
   if (SSL_connect(connection->tls) != 1) fault = "no handshake";
-  else if (SSL_session_reused(connection->tls)) fault = "the session was resumed";
+  else if (SSL_session_reused(connection->tls) != (connection->session != NULL)) fault = "another kind of handshake";
+  // What was refused is not offered again.
+  if (fault && connection->session) {
+    SSL_SESSION_free(connection->session);
+    connection->session = NULL;
+  }
   if (fault) disconnect(connection, 0);
   return fault;
 }
@@ -193,9 +210,14 @@ static double now(void) {
 static void *work(void *of_thread) {
   Connection *connection = of_thread;
   for (int n; (n = atomic_fetch_add(&started, 1)) < requests && now() < deadline;) {
-    if (!kept) connection->identity = &identities[n % identity_count];
+    if (!kept && !resumed) connection->identity = &identities[n % identity_count];
     const char *fault = connection->tls ? NULL : open_connection(connection);
     if (!fault) fault = ask(connection, n);
+    // In TLS 1.3 the ticket comes with the reply.
+    if (!fault && resumed) {
+      if (connection->session) SSL_SESSION_free(connection->session);
+      connection->session = SSL_get1_session(connection->tls);
+    }
     if (fault || !kept) disconnect(connection, !fault);
     atomic_fetch_add(&made, 1);
     if (fault && atomic_fetch_add(&errors, 1) == 0) fprintf(stderr, "load: %s\n", fault);
@@ -204,11 +226,17 @@ static void *work(void *of_thread) {
 }
 
 int main(int count, char **words) {
-  if (count != 6) give_up("load PORT IDENTITIES AT_ONCE device|provision|issue new|kept");
+  if (count != 7) give_up("load PORT IDENTITIES AT_ONCE device|provision|issue|get new|resumed|kept 1.2|1.3");
   signal(SIGPIPE, SIG_IGN);
   port = atoi(words[1]);
   int at_once = atoi(words[3]);
-  call = strcmp(words[4], "issue") == 0 ? ISSUE : strcmp(words[4], "provision") == 0 ? PROVISION : DEVICE;
+  call = strcmp(words[4], "issue") == 0       ? ISSUE
+         : strcmp(words[4], "provision") == 0 ? PROVISION
+         : strcmp(words[4], "get") == 0       ? GET
+                                              : DEVICE;
+  resumed = strcmp(words[5], "resumed") == 0;
+  version = strcmp(words[6], "1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
+  path = getenv("LOAD_PATH");
   kept = strcmp(words[5], "kept") == 0;
   token = getenv("LOAD_TOKEN");
   open_identities(words[2]);

@@ -46,16 +46,25 @@ export class Load implements Disposable {
     program: string,
     port: number,
     identities: readonly Identity[],
-    call: 'device' | 'provision' | 'issue',
+    call: 'device' | 'provision' | 'issue' | 'get',
     atOnce = usuallyAtOnce,
-    { connections = 'new', token = '' }: { connections?: 'new' | 'kept'; token?: string } = {},
+    {
+      connections = 'new',
+      tls = '1.3',
+      token = '',
+      path = '',
+    }: { connections?: 'new' | 'resumed' | 'kept'; tls?: '1.2' | '1.3'; token?: string; path?: string } = {},
   ) {
-    const file = `${program}-${port}-${call}-${atOnce}.txt`;
+    const file = `${program}-${port}-${call}-${connections}-${tls}-${atOnce}.txt`;
     writeFileSync(file, identities.map(({ host, pkcs12, expected }) => `${host} ${pkcs12} ${expected}\n`).join(''));
-    this.#child = spawn('taskset', ['-c', `${loadCore}`, program, `${port}`, file, `${atOnce}`, call, connections], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, LOAD_TOKEN: token },
-    });
+    this.#child = spawn(
+      'taskset',
+      ['-c', `${loadCore}`, program, `${port}`, file, `${atOnce}`, call, connections, tls],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        env: { ...process.env, LOAD_TOKEN: token, LOAD_PATH: path },
+      },
+    );
     this.#answers = createInterface(this.#child.stdout!)[Symbol.asyncIterator]();
   }
 

@@ -1,12 +1,12 @@
 // What Fleetroot is measured against: Debian's nginx, and Node's own https server, both with a static reply.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { Pinned } from './pinned.ts';
+import { loadCore, Pinned } from './pinned.ts';
 import type { PlainNodeOptions } from './plain-node.ts';
 
 export const referenceHost = 'reference.localhost';
@@ -15,6 +15,14 @@ export const referenceHost = 'reference.localhost';
 export interface Served {
   readonly server: Pinned;
   readonly port: number;
+}
+
+/** Which nginx it is, and on which OpenSSL. */
+export function nginxVersion(): string {
+  const { stderr } = spawnSync('nginx', ['-V'], { encoding: 'utf8' });
+  const [, version = ''] = /nginx version: (\S+)/.exec(stderr) ?? [];
+  const [, openssl = ''] = /built with (OpenSSL \S+)/.exec(stderr) ?? [];
+  return `${version} (${openssl})`;
 }
 
 /** A P-256 certificate for the references, sent with its CA as Fleetroot sends its own; files in `dir`. */
@@ -31,9 +39,10 @@ export function makeServerCertificate(dir: string): { certificate: string; key: 
 
 /**
  * nginx with one worker, verifying clients, without session cache, tickets and access log. What nginx calls tickets off
- * leaves two for each TLS 1.3 handshake that nobody can use; `more` are further lines of its configuration.
+ * leaves two for each TLS 1.3 handshake that nobody can use; `more` are further lines of its configuration. What is asked
+ * for under /proxied goes to `backEnd`, a port of this machine.
  */
-export async function startNginx(dir: string, options: PlainNodeOptions, more = ''): Promise<Served> {
+export async function startNginx(dir: string, options: PlainNodeOptions, more = '', backEnd = 1): Promise<Served> {
   const port = await freePort();
   const file = join(dir, `nginx-${port}.conf`);
   writeFileSync(
@@ -45,6 +54,8 @@ export async function startNginx(dir: string, options: PlainNodeOptions, more = 
      events { worker_connections 1024; }
      http {
        access_log off;
+       keepalive_requests 1000000;
+       upstream back_end { server 127.0.0.1:${backEnd}; keepalive 64; keepalive_requests 1000000; }
        server {
          listen ${port} ssl;
          server_name ${referenceHost};
@@ -58,12 +69,21 @@ export async function startNginx(dir: string, options: PlainNodeOptions, more = 
          ${more}
          default_type application/json;
          location = /device { return 200 '${options.reply}'; }
+         location /proxied/ { proxy_pass http://back_end; proxy_http_version 1.1; proxy_set_header Connection ''; }
        }
      }`,
   );
   const server = new Pinned(['nginx', '-p', dir, '-c', file]);
   while (!(await isOpen(port))) await setTimeout(20);
   return { server, port };
+}
+
+/** back-end.ts, on the load's core. */
+export async function startBackEnd(reply: string): Promise<Served> {
+  const program = new URL('back-end.ts', import.meta.url).pathname;
+  const server = new Pinned([process.execPath, program, reply], {}, `${loadCore}`);
+  const [, port] = await server.says(/ready on port (\d+)/);
+  return { server, port: Number(port) };
 }
 
 /** plain-node.ts */

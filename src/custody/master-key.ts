@@ -24,8 +24,22 @@ export interface MasterKeyRecords extends SealedStore {
   record(before: Uint8Array | null, record: MasterKeyRecord): Promise<void>;
   /** Allows values under the next key beside those under the present one. Throws `conflict` while one is there. */
   begin(next: MasterKeyRecord): Promise<void>;
+  /** The other nodes of this server; none where it is the only one. */
+  readonly nodes?: OtherNodes;
   /** Makes the next key the present one if everything lies under it. Gives how many values do not. */
   end(): Promise<{ left: number }>;
+}
+
+/** Nodes that open the same values with keys of their own. */
+export interface OtherNodes {
+  /** Waits until no other node rotates. */
+  alone(): Promise<AsyncDisposable>;
+  /** Whether values may be put under the next key. */
+  agreed(next: MasterKeyRecord): Promise<boolean>;
+  /** Resolves when all other nodes open what lies under the next key, and it is agreed on. Throws Problem `conflict`. */
+  agree(): Promise<void>;
+  /** Gives up what was begun and not agreed on. */
+  withdraw(): Promise<void>;
 }
 
 /** What a rotation has done: how many values lie under the new key, all there are, and where that is. */
@@ -41,6 +55,8 @@ export class MasterKey implements AsyncDisposable {
   readonly #records: MasterKeyRecords;
   /** Where the key is under which is sealed. */
   #source: MasterKeySource;
+  /** Where the one is that a rotation leads to; during none the same. */
+  #next: MasterKeySource;
   #unfinished: boolean;
   #underWay: Promise<Rotated> | null = null;
   readonly #ending = new AbortController();
@@ -48,12 +64,18 @@ export class MasterKey implements AsyncDisposable {
   private constructor(
     sources: MasterKeySources,
     records: MasterKeyRecords,
-    { seal, source, unfinished }: { seal: ChangeableSeal; source: MasterKeySource; unfinished: boolean },
+    {
+      seal,
+      source,
+      next = source,
+      unfinished,
+    }: { seal: ChangeableSeal; source: MasterKeySource; next?: MasterKeySource; unfinished: boolean },
   ) {
     this.#sources = sources;
     this.#records = records;
     this.#seal = seal;
     this.#source = source;
+    this.#next = next;
     this.#unfinished = unfinished;
   }
 
@@ -76,32 +98,44 @@ export class MasterKey implements AsyncDisposable {
       return new MasterKey(sources, records, settled);
     }
     using following = await findProven('next', next, sources, true);
-    seal.change(following.key);
-    return new MasterKey(sources, records, { seal, source: following.source, unfinished: true });
+    const agreed = (await records.nodes?.agreed(next)) ?? true;
+    if (agreed) seal.change(following.key);
+    else seal.prepare(following.key);
+    const { source } = agreed ? following : found;
+    return new MasterKey(sources, records, { seal, source, next: following.source, unfinished: true });
   }
 
   /**
    * The seal in a process beside the one that opened the master key: reads the same records and places, and changes
-   * neither. `next` has it open what lies under the key that a rotation leads to, which is to be called before anything
-   * is put under that. Throws CustodyProblem.
+   * neither. `next` has it follow a rotation, which is to be called before anything is put under the next key. Throws
+   * CustodyProblem.
    */
   static async follow(
     sources: MasterKeySources,
-    read: MasterKeyRecords['read'],
+    records: Pick<MasterKeyRecords, 'read' | 'nodes'>,
   ): Promise<{ readonly seal: Seal; next(): Promise<void> }> {
-    const present = await read('present');
+    const present = await records.read('present');
     if (present === null) throw new TypeError('a registry without a proof of its master key has not been opened yet');
-    const rotating = await read('next');
-    using found = await findProven('present', present, sources, rotating !== null);
+    using found = await findProven('present', present, sources, (await records.read('next')) !== null);
     const seal = new ChangeableSeal(found.key);
-    const next = async (): Promise<void> => {
-      const record = await read('next');
-      if (record === null) return;
-      using following = await findProven('next', record, sources, true);
-      if (!seal.isUnder(following.key)) seal.change(following.key);
-    };
-    if (rotating !== null) await next();
+    const next = async (): Promise<void> => void (await takeUp(seal, sources, records));
+    await next();
     return { seal, next };
+  }
+
+  /**
+   * Takes up what another node has done: opens what lies under a next key, seals under it once that is agreed on. Throws
+   * CustodyProblem where this node does not have it.
+   */
+  async follow(): Promise<void> {
+    if (this.#underWay === null) await this.#takeUp();
+  }
+
+  async #takeUp(): Promise<void> {
+    const { rotating, agreed, source } = await takeUp(this.#seal, this.#sources, this.#records);
+    this.#unfinished = rotating;
+    this.#next = source ?? this.#next;
+    if (agreed) this.#source = this.#next;
   }
 
   static async #openFirst(sources: MasterKeySources, records: MasterKeyRecords): Promise<MasterKey> {
@@ -136,9 +170,18 @@ export class MasterKey implements AsyncDisposable {
    * on serving. Throws Problem('conflict') while that is under way or where there is no next key, and CustodyProblem
    * where a key cannot be had or something does not open; what was done by then stays, and nothing is lost.
    */
-  async rotate(): Promise<Rotated> {
+  rotate(): Promise<Rotated> {
+    return this.#alone(true);
+  }
+
+  /** Goes on with a rotation that was interrupted, where no other node has. Throws as `rotate` does. */
+  finish(): Promise<Rotated> {
+    return this.#alone(false);
+  }
+
+  async #alone(begins: boolean): Promise<Rotated> {
     if (this.#underWay !== null) throw new Problem('conflict', 'A rotation of the master key is under way.');
-    this.#underWay = this.#rotate();
+    this.#underWay = this.#rotate(begins);
     try {
       return await this.#underWay;
     } finally {
@@ -146,16 +189,37 @@ export class MasterKey implements AsyncDisposable {
     }
   }
 
-  async #rotate(): Promise<Rotated> {
-    if (!this.#unfinished) await this.#begin();
+  async #rotate(begins: boolean): Promise<Rotated> {
+    const { nodes } = this.#records;
+    await using _turn = await nodes?.alone();
+    if (nodes) await this.#takeUp();
+    if (!this.#unfinished) {
+      if (!begins) return { values: 0, source: this.#source };
+      await this.#begin();
+    }
+    if (nodes) await this.#agree(nodes);
     for (;;) {
       const values = await resealAll(this.#seal, this.#records, this.#ending.signal);
       // What was sealed before the rotation began and recorded while the values were gone through is left.
       if ((await this.#records.end()).left > 0) continue;
       this.#unfinished = false;
-      this.#source = await settleFile(this.#source, this.#sources.present);
+      this.#next = this.#source = await settleFile(this.#source, this.#sources.present);
       return { values, source: this.#source };
     }
+  }
+
+  async #agree(nodes: OtherNodes): Promise<void> {
+    const next = await this.#records.read('next');
+    if (next !== null && !(await nodes.agreed(next))) {
+      try {
+        await nodes.agree();
+      } catch (error) {
+        await nodes.withdraw();
+        await this.#takeUp();
+        throw error;
+      }
+    }
+    await this.#takeUp();
   }
 
   async #begin(): Promise<void> {
@@ -166,9 +230,11 @@ export class MasterKey implements AsyncDisposable {
     const { source, derivation, ...next } = await this.#nextKey();
     using key = next.key;
     await this.#records.begin(recordOf(createSeal(key), derivation));
+    this.#unfinished = true;
+    this.#next = source;
+    if (this.#records.nodes) return this.#seal.prepare(key);
     this.#seal.change(key);
     this.#source = source;
-    this.#unfinished = true;
   }
 
   async #nextKey(): Promise<Found & { derivation: Derivation | null }> {
@@ -208,6 +274,27 @@ export class MasterKey implements AsyncDisposable {
     this.#ending.abort(new Problem('unavailable', 'The server ends; its next start goes on with the rotation.'));
     await this.#underWay?.catch(() => {});
   }
+}
+
+/** Has a seal open, and where that is agreed on seal, under the key that a rotation leads to or has led to. */
+async function takeUp(
+  seal: ChangeableSeal,
+  sources: MasterKeySources,
+  { read, nodes }: Pick<MasterKeyRecords, 'read' | 'nodes'>,
+): Promise<{ rotating: boolean; agreed: boolean; source: MasterKeySource | null }> {
+  // First the next one: where there is none any more, the present one is what it was.
+  const next = await read('next');
+  const record = next ?? (await read('present'));
+  if (record === null) return { rotating: false, agreed: true, source: null };
+  let source: MasterKeySource | null = null;
+  if (!seal.knows(record.proof)) {
+    using found = await findProven(next === null ? 'present' : 'next', record, sources, next !== null);
+    seal.prepare(found.key);
+    source = found.source;
+  }
+  const agreed = next === null || ((await nodes?.agreed(next)) ?? true);
+  if (agreed) seal.turnTo(record.proof);
+  return { rotating: next !== null, agreed, source };
 }
 
 async function makeNext({ name }: MasterKeySource): Promise<Secret> {

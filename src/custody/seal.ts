@@ -99,6 +99,24 @@ export class ChangeableSeal implements AuthenticatingSeal {
     this.#newest = key;
   }
 
+  /** Whether it opens what lies under the same master key as a sealed value. */
+  knows(sealed: Uint8Array): boolean {
+    return this.#known(sealed) !== undefined;
+  }
+
+  /** Seals, from now on, under the same master key as a sealed value, which it knows. */
+  turnTo(sealed: Uint8Array): void {
+    const key = this.#known(sealed)!;
+    if (key === this.#newest) return;
+    this.#others = [...this.#others.filter((other) => other !== key), this.#newest];
+    this.#newest = key;
+  }
+
+  #known(sealed: Uint8Array): WrappingKey | undefined {
+    const { head } = partsOf(sealed);
+    return [this.#newest, ...this.#others].find((key) => key.head.equals(head));
+  }
+
   /** Whether `masterKey` is the one that it seals under. */
   isUnder(masterKey: Secret): boolean {
     return this.#newest.head.equals(wrappingKey(masterKey).head);

@@ -128,6 +128,8 @@ export class Connections implements Disposable {
       case 'trust':
         await this.#endExcluded(change.account_id);
         return this.#judgeAnew(this.#byAccount.of(change.account_id));
+      case 'master_key':
+        return;
     }
   }
 

@@ -62,6 +62,8 @@ export class Verdicts {
         return this.#bySubject.of(change.device_uuid);
       case 'provisioning_key':
         return this.#bySubject.of(change.provisioning_key_id);
+      case 'master_key':
+        return [];
     }
   }
 

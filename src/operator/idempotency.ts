@@ -92,7 +92,7 @@ async function identify(registry: Registry, request: FastifyRequest, { kind, id 
 function replay(reply: FastifyReply, { answered_at, status, body }: IdempotencyKey): void {
   if (answered_at === null || status === null) {
     throw inUse(
-      'The server ended while it was at the call with this Idempotency-Key, or failed.',
+      'The server ended while it was at the call with this Idempotency-Key, failed, or another node is at it.',
       'Look whether it was done, then call with another key.',
     );
   }

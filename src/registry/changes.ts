@@ -9,6 +9,8 @@ export type Change =
   /** A device's state, its end, or one of its certificates. */
   | { kind: 'device'; account_id: string; device_uuid: string }
   | { kind: 'provisioning_key'; account_id: string; provisioning_key_id: string }
+  /** A rotation of the master key has begun, is agreed on, or has ended. */
+  | { kind: 'master_key' }
   /** Nothing that is held is sure any more: this process was cut off from the others' changes for too long. */
   | { kind: 'everything' };
 

@@ -43,10 +43,16 @@ export async function tellOfEnds(tx: Tx, { account_id }: { account_id: string })
 
 /**
  * Where an account was not looked at before, each stage leaves to the next what that one will tell of. An account in which
- * nothing ended has no mark of its own, or an old one: what all of them have been told of counts.
+ * nothing ended has no mark of its own, or an old one: what all of them have been told of counts, unless it is newer.
  */
 async function markOf(tx: Tx, account_id: string, days: number, nextDays: number): Promise<ExpiryMarksTable> {
-  const looked = await lookedTo(tx.db);
+  const { created_at } = await tx.db
+    .selectFrom('accounts')
+    .select('created_at')
+    .where('id', '=', account_id)
+    .executeTakeFirstOrThrow();
+  const last = await lookedTo(tx.db);
+  const looked = last !== null && created_at <= last ? last : null;
   const found = await tx.db
     .selectFrom('expiry_marks')
     .selectAll()
@@ -184,14 +190,15 @@ export async function accountsWithEnds(
   const last = page.length < limit ? null : page.at(-1)!.id;
   const looked = await lookedTo(db);
   if (page.length === 0) return { accounts: [], last };
-  // Before the first look at all of them each account has its own mark, or none (markOf).
-  const toldTo = (days: number, nextDays: number) =>
-    looked !== null
-      ? sql`${looked + days * day}`
-      : sql`coalesce(
-          (select expiry_marks.not_after - 1 from expiry_marks
-            where expiry_marks.account_id = accounts.id and expiry_marks.days = ${days}),
-          ${now + nextDays * day})`;
+  // Before it is first looked at together with all of them, an account has its own mark, or none (markOf).
+  const toldTo = (days: number, nextDays: number) => {
+    const own = sql`coalesce(
+      (select expiry_marks.not_after - 1 from expiry_marks
+        where expiry_marks.account_id = accounts.id and expiry_marks.days = ${days}),
+      ${now + nextDays * day})`;
+    if (looked === null) return own;
+    return sql`case when accounts.created_at > ${looked} then ${own} else ${looked + days * day} end`;
+  };
   const ends = ending.flatMap((table) =>
     stages.map((days, index) => {
       const column = sql.ref(`${table}.${table === 'devices' ? 'certificate_not_after' : 'not_after'}`);

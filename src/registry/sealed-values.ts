@@ -66,8 +66,11 @@ export async function beginMasterKeyRotation(tx: Tx, { row }: { row: MasterKeyRo
   if ((await masterKeyRow(tx.db, 'next')) !== null) {
     throw new Problem('conflict', 'A rotation of the master key is under way.');
   }
+  // What nodes said of another one (master-key-agreement.ts).
+  await tx.db.deleteFrom('server').where('key', '>', 'seal_next_a').where('key', '<', 'seal_next_b').execute();
   await put(tx, 'next', row);
   tx.audit({ action: 'master_key.begin_rotation', ...masterKey });
+  tx.changed({ kind: 'master_key' });
 }
 
 /**
@@ -88,6 +91,7 @@ export async function endMasterKeyRotation(tx: Tx, _args: Record<string, never>)
   await put(tx, 'present', next);
   await tx.db.deleteFrom('server').where('key', 'in', Object.values(rowsOfKey.next)).execute();
   tx.audit({ action: 'master_key.rotate', ...masterKey });
+  tx.changed({ kind: 'master_key' });
   tx.purge();
   return { left };
 }

@@ -72,6 +72,7 @@ import { tallyRefusals, tellRefusals } from './refusal-tallies.ts';
 import { pruneRefusals, recordRefusals } from './refusals.ts';
 import { pruneReports, storeReport } from './reports.ts';
 import { forgetNode, leaveBehind } from './nodes.ts';
+import { agreeMasterKey, answerMasterKey, withdrawMasterKeyRotation } from './master-key-agreement.ts';
 import { recordMasterKey, beginMasterKeyRotation, endMasterKeyRotation, replaceSealedValues } from './sealed-values.ts';
 import {
   addPasskey,
@@ -193,6 +194,9 @@ export const writes = {
   forgetNode,
   leaveBehind,
   recordMasterKey,
+  agreeMasterKey,
+  answerMasterKey,
+  withdrawMasterKeyRotation,
   beginMasterKeyRotation,
   endMasterKeyRotation,
   replaceSealedValues,

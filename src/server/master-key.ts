@@ -1,10 +1,11 @@
 // The master key of a server as the composition root opens it: its configured place, the registry's records, its rotation.
 
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import type { Config } from '../config.ts';
 import { keyContext } from '../custody/key-context.ts';
-import { MasterKey, type MasterKeyRecords } from '../custody/master-key.ts';
+import { MasterKey, type MasterKeyRecords, type OtherNodes } from '../custody/master-key.ts';
 import { type MasterKeySource, placeOf } from '../custody/master-key-source.ts';
 import type { MasterKeySources } from '../custody/proven-key.ts';
 import { gatewayKeyContext } from '../issuing/gateway-ca.ts';
@@ -14,10 +15,16 @@ import { totpContext } from '../login/totp.ts';
 import type { Custody } from '../operator/custody-routes.ts';
 import { webhookSecretContext } from '../notification/webhook-secret.ts';
 import { accountFileContext } from '../provisioning/account-file.ts';
+import { Problem } from '../problem.ts';
 import { upstreamKeyContext } from '../provisioning/upstream.ts';
+import { isMasterKeyAgreed, masterKeyAnswers } from '../registry/master-key-agreement.ts';
 import { masterKeyRow, type SealedPlace, sealedValues } from '../registry/sealed-values.ts';
 import type { Registry } from '../registry/writer.ts';
 import { ticketKeyContext } from './ticket-keys.ts';
+
+/** How long the other nodes have to say that they have the next master key, in milliseconds, and how often that is looked at. */
+const answersWithin = 15_000;
+const answerPause = 100;
 
 /**
  * Opens the master key, whose seal then serves. `begun` is called when a rotation has begun, before anything is put under
@@ -29,7 +36,12 @@ export async function openMasterKey(
   log: Log,
   begun: () => Promise<void> = async () => {},
 ): Promise<MasterKey> {
-  const masterKey = await MasterKey.open(sourcesOf(config), recordsIn(registry, begun));
+  const shared = config.database.url !== null;
+  const masterKey = await MasterKey.open(
+    sourcesOf(config),
+    recordsIn(registry, begun, shared ? nodesOf(registry) : undefined),
+  );
+  if (shared) await followOthers(masterKey, registry, log, begun);
   const { setting } = masterKey.source;
   if (setting !== null && setting === config.custody.nextMasterKey?.setting && !masterKey.interrupted) {
     log.warn({ setting }, 'the master key has been rotated: the next one is to take the place of the one before it');
@@ -39,7 +51,70 @@ export async function openMasterKey(
 
 /** The seal of a process beside the one that has opened the master key. Throws as that does. */
 export function followMasterKey(config: Config, registry: Registry): ReturnType<typeof MasterKey.follow> {
-  return MasterKey.follow(sourcesOf(config), (which) => masterKeyRow(registry.read, which));
+  const nodes = config.database.url === null ? {} : { nodes: nodesOf(registry) };
+  return MasterKey.follow(sourcesOf(config), { read: (which) => masterKeyRow(registry.read, which), ...nodes });
+}
+
+/** Has this node follow what others do with the master key, and say to them whether it can. */
+async function followOthers(
+  masterKey: MasterKey,
+  registry: Registry,
+  log: Log,
+  begun: () => Promise<void>,
+): Promise<void> {
+  const follow = async (): Promise<void> => {
+    let fault: string | null = null;
+    try {
+      await masterKey.follow();
+      await begun();
+    } catch (error) {
+      log.error({ err: error }, 'this node cannot follow the rotation of the master key');
+      fault = (error as Error).message;
+    }
+    const next = await masterKeyRow(registry.read, 'next');
+    if (next !== null) await registry.write('answerMasterKey', { proof: next.proof, fault });
+  };
+  registry.changes.listen(({ kind }) =>
+    kind === 'master_key' || kind === 'everything'
+      ? follow().catch((error: unknown) => log.error({ err: error }, 'the master key could not be looked at'))
+      : undefined,
+  );
+  await follow();
+}
+
+/** The nodes on a shared database, as a rotation has to do with them. */
+function nodesOf(registry: Registry): OtherNodes {
+  const { read, instance } = registry;
+  return {
+    alone: () => registry.alone('rotation of the master key'),
+    agreed: (next) => isMasterKeyAgreed(read, next),
+    async agree() {
+      const next = await masterKeyRow(read, 'next');
+      if (next === null) throw new Problem('conflict', 'The rotation of the master key was given up.');
+      const { proof } = next;
+      const until = performance.now() + answersWithin;
+      for (;;) {
+        const answers = await masterKeyAnswers(read, { proof, instance });
+        const without = answers.filter(({ answer }) => answer === null || answer.fault !== null);
+        if (without.length === 0) break;
+        if (without.some(({ answer }) => answer !== null) || performance.now() >= until) throw notEverywhere(without);
+        await pause(answerPause);
+      }
+      await registry.write('agreeMasterKey', { proof });
+    },
+    async withdraw() {
+      await registry.write('withdrawMasterKeyRotation', {});
+    },
+  };
+}
+
+function notEverywhere(without: Awaited<ReturnType<typeof masterKeyAnswers>>): Problem {
+  const each = without.map(({ name, answer }) => `${name}: ${answer?.fault ?? 'it has not answered.'}`);
+  return new Problem(
+    'conflict',
+    `Nothing is rotated, since not every node has the next master key. ${each.join(' ')}`,
+    'Give each the next one by custody.next_… and restart it; `node forget` one that is gone for good.',
+  );
 }
 
 function sourcesOf({ dataDir, custody }: Config): MasterKeySources {
@@ -48,8 +123,13 @@ function sourcesOf({ dataDir, custody }: Config): MasterKeySources {
 }
 
 /** What the registry remembers of its master keys, and all that is sealed under them; `begun` as `openMasterKey` has it. */
-export function recordsIn(registry: Registry, begun: () => Promise<void> = async () => {}): MasterKeyRecords {
+export function recordsIn(
+  registry: Registry,
+  begun: () => Promise<void> = async () => {},
+  nodes?: OtherNodes,
+): MasterKeyRecords {
   return {
+    ...(nodes && { nodes }),
     read: (which) => masterKeyRow(registry.read, which),
     record: (before, row) => registry.write('recordMasterKey', { before, row }),
     async begin(row) {
@@ -113,7 +193,9 @@ function nextSettingOf({ setting }: MasterKeySource): string | null {
 /** Goes on, in the background, with a rotation that a server before this one has not finished. */
 export function finishRotation(masterKey: MasterKey, log: Log): void {
   if (!masterKey.interrupted) return;
-  rotationOf(masterKey, log)
-    .rotateMasterKey()
+  log.info('the rotation of the master key begins');
+  masterKey
+    .finish()
+    .then(({ values }) => log.info({ values }, 'the master key has been rotated'))
     .catch((error: unknown) => log.error({ err: error }, 'the rotation of the master key could not be finished'));
 }

@@ -146,6 +146,8 @@ export class Workers implements AsyncDisposable {
         },
         told: this.#confirmations.last,
       }));
+      // A rotation may have begun since it read the master keys, when it was not among those that were told.
+      await process.ask('nextMasterKey');
       place.away = null;
       place.failures = 0;
       log.info({ worker: number, pid: process.pid }, 'a gateway process serves devices');

@@ -616,6 +616,7 @@ const serverWide: Record<string, unknown[]> = {
   forgetNode: [{ node: 'mine-node' }],
   gatewayCertificatesDue: [5, { after: null, limit: 10 }],
   goneInstances: [],
+  isInterrupted: [{ gone: [], before: 0 }],
   heldKeys: [['mine-key-sha256']],
   insertAccount: [{ account: { ...mine.accounts[0], id: 'new', name: 'new' }, host: 'new.gateway.localhost' }],
   keyById: ['mine-key'],
@@ -646,6 +647,11 @@ const serverWide: Record<string, unknown[]> = {
   recordTokenUse: [{ uses: [{ id: 'mine-token', at: now, address: null }] }],
   rememberServerValue: [{ key: 'key', value: new Uint8Array(1) }],
   useChallenge: [{ id: 'nonce', ends: now }],
+  agreeMasterKey: [{ proof: masterKey.proof }],
+  answerMasterKey: [{ proof: masterKey.proof, fault: null }],
+  isMasterKeyAgreed: [{ proof: masterKey.proof }],
+  masterKeyAnswers: [{ proof: masterKey.proof, instance: 'i' }],
+  withdrawMasterKeyRotation: [{}],
   releaseDeliveries: [{}],
   removeUnreadyAccounts: [{ before: Number.MAX_SAFE_INTEGER }],
   replaceSealedValues: [{ changes: [{ place: sealedPlace, sealed: bytes, resealed: bytes }] }],
@@ -694,6 +700,7 @@ const firstOf: Record<string, (db: Db) => Promise<unknown>> = {
       .insertInto('nodes')
       .values({ instance: 'i', node_id: 'n', name: 'mine-node', version: '1', started_at: 1, heard_at: 1 })
       .execute(),
+  agreeMasterKey: (db) => db.insertInto('server').values({ key: 'seal_next', value: masterKey.proof }).execute(),
   createFirstAdministrator: offerWaits,
   requireOffer: offerWaits,
 };

@@ -153,35 +153,54 @@ describe('several processes on one PostgreSQL', () => {
     await eventually(async () => (await missing()).length === 0);
   });
 
-  test('a provisioning key is used as often as it may be, whoever uses it at the same time', async () => {
-    const [one, other] = [await node('one'), await node('other')];
-    const rows = rowsOf('mine');
-    const [row] = rows.provisioning_keys;
-    const client = new pg.Client(url);
-    await client.connect();
-    held.defer(() => client.end());
-    await insertRows(overClient(client), { ...rows, provisioning_keys: [{ ...row!, max_uses: 21, uses: 1 }] });
-    const {
-      sha256: _,
-      state,
-      created_at,
-      first_used_at,
-      device_uuid,
-      reply,
-      counted_use,
-      ...shape
-    } = rows.certificates[0]!;
-    const begin = (registry: Registry, index: number) =>
-      registry.write('beginIssuance', {
-        certificate: { ...shape, tbs_sha256: `tbs of ${index}`, subject_name: `device ${index}` },
-      });
-    const results = await Promise.allSettled(
-      Array.from({ length: 50 }, (_, index) => begin(index % 2 ? one : other, index)),
-    );
-    assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 20);
-    for (const result of results) assert.ok(result.status === 'fulfilled' || result.reason instanceof Problem);
-    const { uses } = await one.read.selectFrom('provisioning_keys').select('uses').executeTakeFirstOrThrow();
-    assert.equal(uses, 21);
+  describe('who provisions at the same time', () => {
+    /** Two nodes with an account in them, and how each begins to make a device's certificate. */
+    async function twoThatIssue(maxUses: number) {
+      const [one, other] = [await node('one'), await node('other')];
+      const rows = rowsOf('mine');
+      const [row] = rows.provisioning_keys;
+      const client = new pg.Client(url);
+      await client.connect();
+      held.defer(() => client.end());
+      await insertRows(overClient(client), { ...rows, provisioning_keys: [{ ...row!, max_uses: maxUses, uses: 1 }] });
+      const {
+        sha256: _,
+        state,
+        created_at,
+        first_used_at,
+        device_uuid,
+        reply,
+        counted_use,
+        ...shape
+      } = rows.certificates[0]!;
+      const begin = (at: 'one' | 'other', tbs_sha256: string, subject_name: string) =>
+        (at === 'one' ? one : other).write('beginIssuance', { certificate: { ...shape, tbs_sha256, subject_name } });
+      return { one, begin };
+    }
+
+    test('uses a provisioning key as often as it may be used, and no more', async () => {
+      const { one, begin } = await twoThatIssue(21);
+      const results = await Promise.allSettled(
+        Array.from({ length: 50 }, (_, n) => begin(n % 2 ? 'one' : 'other', `tbs of ${n}`, `device ${n}`)),
+      );
+      assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 20);
+      for (const result of results) assert.ok(result.status === 'fulfilled' || result.reason instanceof Problem);
+      const { uses } = await one.read.selectFrom('provisioning_keys').select('uses').executeTakeFirstOrThrow();
+      assert.equal(uses, 21);
+    });
+
+    test('is given a device ID, or told that another has it', async () => {
+      const { begin } = await twoThatIssue(1_000);
+      for (let n = 0; n < 50; n += 1) {
+        const asked = (['one', 'other'] as const).map((at) => begin(at, `tbs of ${n} at ${at}`, `device ${n}`));
+        const results = await Promise.allSettled(asked);
+        const refusals = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+        assert.deepEqual(
+          refusals.map((reason: unknown) => (reason instanceof Problem ? reason.code : String(reason))),
+          ['device_already_registered'],
+        );
+      }
+    });
   });
 
   test('a commit whose answer is lost is found to be done, and one that never arrived is done again', async () => {

@@ -96,6 +96,7 @@ describe('issuing', () => {
         first_used_at: null,
         reply: null,
         counted_use: 0,
+        instance: registry.instance,
       },
     );
   });

@@ -254,7 +254,9 @@ describe('custody is away', { skip: needs('openssl', 'curl', 'unzip') }, () => {
       const accounts = Array.from({ length: 10 }, (_, index) => `account-${index}`);
       await Promise.all(accounts.map((name) => fleetroot.json('account', 'create', name)));
       const image = await fleetroot.image('account-0');
-      withRegistry(fleetroot, (registry) => registry.exec('DELETE FROM gateway_certificates'));
+      withRegistry(fleetroot, (registry) => {
+        registry.exec('DELETE FROM gateway_certificates; UPDATE accounts SET gateway_incomplete = 1');
+      });
 
       place.bao.hang();
       await fleetroot.restart();

@@ -13,9 +13,10 @@ import { atFactory } from '../../src/factory/control.ts';
 import { stationActions } from '../../src/factory/stations.ts';
 import { startLine } from '../support/factory.ts';
 import { writeRequests } from '../support/factory-batch.ts';
+import { deaths } from '../support/require.ts';
 
 /** Each kill costs the start of a program: fewer where nobody asked for everything. */
-const kills = process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? 20 : 5;
+const kills = deaths(20);
 const requests = 100;
 /** Kills are spread over the time that a batch takes once it has begun, in milliseconds. */
 const longestWait = 60;

@@ -169,10 +169,10 @@ describe('a certificate that is made to confuse', { skip: needs('openssl', 'curl
     test('in its extensions, it is read as far as 64 KiB, which is more than anybody needs', async () => {
       const names = (count: number): Buffer => subjectAltName(...Array<Buffer>(count).fill(general.dns('a.example')));
       assert.equal(await fleet.arrive(await crafted({ subject: 'many-names', extensions: [names(4_000)] })), 'in');
-      assert.equal(
-        await refused(await crafted({ subject: 'too-many-names', extensions: [names(7_000)] })),
-        'certificate_invalid',
-      );
+      const tooMany = await crafted({ subject: 'too-many-names', extensions: [names(7_000)] });
+      assert.equal(await refused(tooMany, '1.2'), 'certificate_invalid');
+      // Where a ticket is given, OpenSSL ends the handshake: a session with this leaf in it would be longer than one may be.
+      assert.equal(await refused(tooMany, '1.3'), null);
     });
 
     test('beyond what TLS takes, 100 KB, it ends the handshake', async () => {

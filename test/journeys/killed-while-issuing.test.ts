@@ -12,11 +12,11 @@ import { askGateway, type Trusted } from '../../src/demo/device.ts';
 import { Image } from '../support/image.ts';
 import type { Provisioned } from '../support/issuing-child.ts';
 import { temporaryDirectory } from '../support/process.ts';
+import { deaths } from '../support/require.ts';
 import { ServeProcess } from '../support/serve.ts';
 
-/** Each kill costs the start of a program: fewer where nobody asked for everything. Together they are 200. */
-const all = process.env['FLEETROOT_TEST_REQUIRE'] === 'all';
-const kills = { server: all ? 20 : 5, core: all ? 180 : 15 };
+/** Together they are 200. */
+const kills = { server: deaths(20), core: deaths(180) };
 const devicesAtOnce = 8;
 /** An issuance takes some milliseconds: kills are spread over it and what is around it. */
 const longestWait = 40;

@@ -12,6 +12,7 @@ import { eventually } from '../support/eventually.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
 import { Image } from '../support/image.ts';
 import { temporaryDirectory } from '../support/process.ts';
+import { deaths } from '../support/require.ts';
 import { ServeProcess } from '../support/serve.ts';
 
 const everything = process.env['FLEETROOT_TEST_REQUIRE'] === 'all';
@@ -72,15 +73,16 @@ describe('a rotation of the master key', () => {
       server.command('custody', 'rotate-master'),
     ]);
     const [done, refused] = one.code === 0 ? [one, other] : [other, one];
-    // Four CAs of a test account, its gateway certificate; the operators' CA and certificate, and the audit log's key.
+    // Four CAs of a test account, its gateway certificate; the operators' CA and certificate, the audit log's key, and one
+    // of TLS tickets.
     assert.equal(
       done.stdout,
-      `8 sealed value(s) lie under the new master key now, which is the file ${server.file('master.key')}.\n`,
+      `9 sealed value(s) lie under the new master key now, which is the file ${server.file('master.key')}.\n`,
     );
     assert.match(done.stderr, /Back it up now\. The old one opens nothing here any more/);
     assert.deepEqual([refused.code, /under way/.test(refused.stderr)], [1, true]);
     assert.deepEqual(await server.json('custody', 'rotate-master'), {
-      values: 8,
+      values: 9,
       place: `the file ${server.file('master.key')}`,
       setting: null,
     });
@@ -88,7 +90,7 @@ describe('a rotation of the master key', () => {
 });
 
 /** Each kill costs two starts of a server. */
-const kills = everything ? 16 : 4;
+const kills = deaths(16);
 /** With so many files a rotation takes some tens of milliseconds: kills are spread over it and what is around it. */
 const files = 250;
 const longestWait = 100;

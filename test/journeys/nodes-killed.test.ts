@@ -18,10 +18,11 @@ import { Fleetroot } from '../support/fleetroot.ts';
 import type { NodeChildStart, Provisioned } from '../support/node-child.ts';
 import { sharedOptions } from '../support/nodes.ts';
 import { asked, type PostgresServer, startPostgres } from '../support/postgres-server.ts';
+import { deaths } from '../support/require.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
-/** All of them together; each costs about half a second. */
-const failures = process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? 100 : 12;
+/** With so many nodes, of both stories 100. */
+const failures = deaths(50);
 /** Provisionings a second that are asked for, and how many wait for an answer at the most. */
 const perSecond = 200;
 const mostAtOnce = 48;
@@ -70,7 +71,7 @@ class Node {
 
 for (const count of [2, 4]) {
   describe(`${count} nodes on one PostgreSQL`, { timeout: 10 * 60_000 }, () => {
-    test(`of which one, or the database, or the network fails ${failures / 2} times under load`, async () => {
+    test(`of which one, or the database, or the network fails ${failures} times under load`, async () => {
       await using held = new AsyncDisposableStack();
       const postgres = held.use(await startPostgres());
       await asked(postgres.url, 'create database fleet');
@@ -122,7 +123,7 @@ for (const count of [2, 4]) {
         waiting.add(deviceId);
         open[named % open.length]!.provision(deviceId);
       }, 1_000 / perSecond);
-      for (let failure = 0; failure < failures / 2; failure += 1) {
+      for (let failure = 0; failure < failures; failure += 1) {
         await pause(100 + ((failure * 37) % 150));
         await fail(failure, nodes[failure % count]!, postgres);
         // What a killed node had begun nobody will answer.

@@ -14,10 +14,10 @@ import { Image } from '../support/image.ts';
 import { Owner } from '../support/owner.ts';
 import { type Ca, type Credentials, Pki } from '../support/pki.ts';
 import { temporaryDirectory } from '../support/process.ts';
-import { needs } from '../support/require.ts';
+import { deaths, needs } from '../support/require.ts';
 import { ServeProcess } from '../support/serve.ts';
 
-const kills = process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? 20 : 4;
+const kills = deaths(20);
 
 describe('a node and what it knows of owners', { skip: needs('openssl', 'curl', 'unzip'), timeout: 900_000 }, () => {
   let pki: Pki;

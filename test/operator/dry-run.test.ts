@@ -23,8 +23,8 @@ interface Call {
   readonly file?: Uint8Array;
 }
 
-/** One's own sessions and second factors. */
-const ofOperators = /\/(session|sessions|passkeys)\b/;
+/** One's own sessions and second factors; and a node that is forgotten takes nothing from a fleet. */
+const ofOperators = /\/(session|sessions|passkeys|nodes)\b/;
 
 describe('a dry run', { skip: needs('openssl', 'curl', 'unzip'), timeout: 300_000 }, () => {
   const heard = hearRoutes();

@@ -23,7 +23,7 @@ interface Call {
 /** Calls over HTTPS under `/api/v1`, with the cookies that it was given. */
 export class CookieJar {
   readonly #server: Fleetroot;
-  readonly #file: string;
+  #file: string;
   readonly #from: string;
 
   /** `from` is the loopback address that it calls from. */
@@ -38,6 +38,13 @@ export class CookieJar {
     const copy = new CookieJar(this.#server, from);
     await writeFile(copy.#file, await readFile(this.#file));
     return copy;
+  }
+
+  /** The same browser at another node: cookies are the host's, whatever the port. */
+  at(server: Fleetroot): CookieJar {
+    const there = new CookieJar(server, this.#from);
+    there.#file = this.#file;
+    return there;
   }
 
   /** The values of its cookies by their names. */

@@ -3,7 +3,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 
 import type { Custodian, KeyType } from '../../src/custody/custodian.ts';
-import { createSeal, type Seal } from '../../src/custody/seal.ts';
+import { type AuthenticatingSeal, createSeal } from '../../src/custody/seal.ts';
 import { createSoftwareCustodian } from '../../src/custody/software.ts';
 import { HeldKeys } from '../../src/issuing/held-keys.ts';
 import { Issuer } from '../../src/issuing/issuer.ts';
@@ -24,7 +24,7 @@ export const year = 365 * day;
 export interface Issuing extends AsyncDisposable {
   readonly home: Home;
   readonly registry: Registry;
-  readonly seal: Seal;
+  readonly seal: AuthenticatingSeal;
   readonly issuer: Issuer;
   /** What issuer and registry take for the time, in ms since 1970. */
   readonly clock: { now: number };

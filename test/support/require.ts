@@ -69,3 +69,12 @@ export function needs(...programs: Program[]): string | false {
   }
   return false;
 }
+
+/**
+ * How often a story is told in which something dies, of the number of times that it is to hold: each costs the start of a
+ * program. A few times where nobody asked for everything, half of them in `.ci/run`, all with FLEETROOT_TEST_KILLS=all.
+ */
+export function deaths(all: number): number {
+  if (process.env['FLEETROOT_TEST_KILLS'] === 'all') return all;
+  return Math.ceil(process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? all / 2 : all / 12);
+}
