@@ -4,8 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import { at, type Client, openClient } from '../src/cli/client.ts';
+import { send } from '../src/cli/connection.ts';
 import type { AccountJson, CredentialsJson } from '../src/operator/schemas.ts';
 import type { Identity } from './load.ts';
 import { Pinned, serverCore } from './pinned.ts';
@@ -82,6 +83,17 @@ export class Fleetroot implements AsyncDisposable {
   /** The body of the reply to a GET. */
   get({ host, pkcs12 }: Identity, path: string): Promise<Buffer> {
     return this.#call(host, readFileSync(pkcs12), 'GET', path);
+  }
+
+  /** What the server says of itself now: the value of a metric, all its labels together; 0 for one that it does not have. */
+  async metrics(): Promise<(name: string) => number> {
+    const place = { kind: 'socket', dataDir: this.#dir } as const;
+    const call = { method: 'GET', path: '/metrics', accept: 'text/plain', type: null, payload: null };
+    const lines = (await text(await send(place, call))).split('\n');
+    return (name) =>
+      lines
+        .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 
   /** One call to the gateway. Rejects where the answer is not 200. */

@@ -152,6 +152,7 @@ class Registry {
         audit: (note) => void notes.push(note),
         event: (event) => void events.push(event),
         purge: () => {},
+        days: null,
       };
       await write(tx);
       if (this.variant.audit !== false) await insertAuditEntries(tx, tx.by, notes);

@@ -20,6 +20,11 @@ export interface Outcome {
   readonly seconds: number;
 }
 
+/** Outcome of a run, and what the devices that it provisioned are named: `<name>-<n>`, n from 0. */
+export interface NamedOutcome extends Outcome {
+  readonly name: string;
+}
+
 /** How many requests a load makes at a time unless said. */
 const usuallyAtOnce = 32;
 
@@ -69,13 +74,14 @@ export class Load implements Disposable {
   }
 
   /** Makes so many requests, within bounds of time, and gives what became of them. */
-  async run(requests: number): Promise<Outcome> {
+  async run(requests: number): Promise<NamedOutcome> {
     runs += 1;
-    this.#child.stdin!.write(`${requests} ${longestRun} device-${runs}\n`);
+    const name = `device-${runs}`;
+    this.#child.stdin!.write(`${requests} ${longestRun} ${name}\n`);
     const { value, done } = await this.#answers.next();
     if (done) throw new Error('the load program has ended');
     const [made, errors, seconds] = value.split(' ').map(Number) as [number, number, number];
-    return { requests: made, errors, seconds };
+    return { name, requests: made, errors, seconds };
   }
 
   [Symbol.dispose](): void {

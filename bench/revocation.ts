@@ -15,13 +15,13 @@ export async function benchRevocation(fleetroot: Fleetroot, { devices }: BenchAc
   for (const { socket, deviceId } of lines.slice(0, half)) {
     const began = performance.now();
     const ended = once(socket, 'close').then(() => performance.now() - began);
-    await fleetroot.api.post(at`/accounts/${name}/devices/${deviceId}/revoke`);
+    await fleetroot.api.post(at`/accounts/${name}/devices/${deviceId}/revoke?confirm=1`);
     single.push(await ended);
   }
   const rest = lines.slice(half);
   const began = performance.now();
   const ended = rest.map(({ socket }) => once(socket, 'close').then(() => performance.now() - began));
-  await fleetroot.api.post(at`/accounts/${name}/fleet-root-cas/generated/disable`);
+  await fleetroot.api.post(at`/accounts/${name}/fleet-root-cas/generated/disable?confirm=1000000`);
   const together = await Promise.all(ended);
   console.log(`\nRevoked means gone: from the operator's call to the end of the open connection, ${lines.length} open`);
   console.log(`  device revoke, one after the other: ${spread(single)}`);

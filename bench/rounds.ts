@@ -1,13 +1,13 @@
 // Rounds by turns: whoever is compared takes its turn in every round, so that a machine that slows down slows all.
 
-import type { Load } from './load.ts';
+import type { Outcome } from './load.ts';
 import type { Pinned } from './pinned.ts';
 
 /** One of those compared. */
 export interface Contender {
   readonly name: string;
   readonly server: Pick<Pinned, 'cpuSeconds'>;
-  readonly load: Pick<Load, 'run'>;
+  readonly load: { run(requests: number): Promise<Outcome> };
 }
 
 /** What came of all rounds. */

@@ -10,13 +10,16 @@ import { benchFactory } from './factory.ts';
 import type { Figure } from './figures.ts';
 import { Fleetroot } from './fleetroot.ts';
 import { benchGateway } from './gateway.ts';
+import { benchKeyExchange } from './key-exchange.ts';
 import { compileLoad } from './load.ts';
 import { benchMassReturn } from './mass-return.ts';
 import { benchMillion } from './million.ts';
+import { benchNodeCosts } from './node-costs.ts';
 import { benchNodes } from './nodes.ts';
 import { loadCore, serverCore } from './pinned.ts';
 import { benchProvisioning } from './provisioning.ts';
 import { benchRevocation } from './revocation.ts';
+import { benchWorkers } from './workers.ts';
 
 const accounts = 1000;
 const devices = 50;
@@ -67,6 +70,11 @@ const script = ({ pathname }: URL): void => {
 /** The parts, in the order in which they are run; what they give goes into docs/performance.json. */
 const parts: Record<string, () => Promise<readonly Figure[] | void>> = {
   gateway: async () => benchGateway(dir, program, await one(), await many()),
+  'key-exchange': async () => {
+    const { fleetroot, account } = await one();
+    return benchKeyExchange(fleetroot, account);
+  },
+  workers: () => benchWorkers(program, own('workers')),
   'mass-return': async () => {
     const { fleetroot, account } = await one();
     await benchMassReturn(program, fleetroot, account);
@@ -81,6 +89,7 @@ const parts: Record<string, () => Promise<readonly Figure[] | void>> = {
   },
   million: async () => benchMillion(program, await one()),
   nodes: () => benchNodes(own('nodes')),
+  'node-costs': () => benchNodeCosts(program, own('node-costs')),
   'crypto-service': async () => script(new URL('crypto-service.ts', import.meta.url)),
   'issuance-records': async () => script(new URL('issuance-records.ts', import.meta.url)),
   custodians: () => benchCustodians(program, own('custodians')),

@@ -25,7 +25,7 @@ import { Retention } from './server/retention.ts';
 import { AuditKeeper, sampleAudit } from './server/audit-keeper.ts';
 import { noBackups, openBackups } from './server/backups.ts';
 import { custodianFaults, keyFaults, strandedKeyFaults } from './server/custodians.ts';
-import { finishRotation, openMasterKey, rotationOf } from './server/master-key.ts';
+import { finishRotation, openMasterKey, rotationFaults, rotationOf } from './server/master-key.ts';
 import { custodyEvent, openNotifications } from './server/notifications.ts';
 import { openOperatorCertificates } from './server/operator-certificate.ts';
 import { databaseFaults, faultsFrom, openServerRegistry, settleInterrupted } from './server/registry.ts';
@@ -103,7 +103,10 @@ export async function startServer(
     : null;
   const registry = workers?.registry ?? own;
   const starting = opened.use(await own.alone('start'));
-  const masterKey = opened.use(await openMasterKey(config, registry, log, async () => workers?.followRotation()));
+  const rotation = rotationFaults(clock);
+  const masterKey = opened.use(
+    await openMasterKey(config, registry, log, async () => workers?.followRotation(), rotation.tell),
+  );
   const { seal } = masterKey;
   opened.use(await settleInterrupted(config, registry, log));
 
@@ -202,6 +205,7 @@ export async function startServer(
     ending,
     faults: [
       ...databaseFaults(config, registry, clock()),
+      ...rotation.faults(),
       ...custodianFaults(custodians),
       ...stranded,
       ...keyFaults(issuer, clock()),

@@ -32,12 +32,15 @@ export interface MasterKeyRecords extends SealedStore {
 
 /** Nodes that open the same values with keys of their own. */
 export interface OtherNodes {
-  /** Waits until no other node rotates. */
-  alone(): Promise<AsyncDisposable>;
+  /** Waits until no other node rotates; throws the reason of `signal` where it is aborted meanwhile. */
+  alone(signal: AbortSignal): Promise<AsyncDisposable>;
   /** Whether values may be put under the next key. */
   agreed(next: MasterKeyRecord): Promise<boolean>;
-  /** Resolves when all other nodes open what lies under the next key, and it is agreed on. Throws Problem `conflict`. */
-  agree(): Promise<void>;
+  /**
+   * Resolves when all other nodes open what lies under the next key, and it is agreed on. Throws Problem `conflict`, and the
+   * reason of `signal` where it is aborted meanwhile.
+   */
+  agree(signal: AbortSignal): Promise<void>;
   /** Gives up what was begun and not agreed on. */
   withdraw(): Promise<void>;
 }
@@ -191,7 +194,7 @@ export class MasterKey implements AsyncDisposable {
 
   async #rotate(begins: boolean): Promise<Rotated> {
     const { nodes } = this.#records;
-    await using _turn = await nodes?.alone();
+    await using _turn = await nodes?.alone(this.#ending.signal);
     if (nodes) await this.#takeUp();
     if (!this.#unfinished) {
       if (!begins) return { values: 0, source: this.#source };
@@ -212,7 +215,7 @@ export class MasterKey implements AsyncDisposable {
     const next = await this.#records.read('next');
     if (next !== null && !(await nodes.agreed(next))) {
       try {
-        await nodes.agree();
+        await nodes.agree(this.#ending.signal);
       } catch (error) {
         await nodes.withdraw();
         await this.#takeUp();

@@ -11,6 +11,7 @@ import { actAs, type Actor } from '../registry/acting.ts';
 import type { Account } from '../registry/tables.ts';
 import type { Connection } from './connections.ts';
 import type { LastSeen } from './last-seen.ts';
+import { type Caller, passOn } from './pass-on.ts';
 import type { Rates } from './rates.ts';
 import { replyJson } from './reply.ts';
 import { watchReply } from './reply-watch.ts';
@@ -18,7 +19,7 @@ import { parseJson, readReport, type ReportCall, reportCalls } from './reports.t
 import { readBody, requireMediaType } from './request-body.ts';
 import type { RequestTarget } from './request-target.ts';
 import type { Trust } from './trust.ts';
-import { type Caller, passOn, type Upstreams } from './upstream.ts';
+import type { Upstreams } from './upstream.ts';
 import type { Verdict } from './verdicts.ts';
 
 const largestProvisioningRequest = 64 * 1024;
@@ -126,14 +127,18 @@ function describe({ provisioning }: Routing, { response, verdict, account }: Dev
 }
 
 /** What a device is told of itself at the instant `now`. */
-export function ownRecord(account: Account, { device, certificate }: DeviceCall['verdict'], now: number) {
+function ownRecord(account: Account, verdict: DeviceCall['verdict'], now: number) {
+  return { ...ownFacts(account, verdict), server_time: new Date(now).toISOString() };
+}
+
+/** What a device is told of itself, but the time, which comes last. */
+export function ownFacts(account: Account, { device, certificate }: DeviceCall['verdict']) {
   return {
     account: account.name,
     device_id: device.device_id,
     uuid: device.uuid,
     state: device.state,
     certificate_not_after: new Date(certificate.not_after).toISOString(),
-    server_time: new Date(now).toISOString(),
   };
 }
 

@@ -41,6 +41,8 @@ export class Exchange {
   readonly #parts: ExchangeParts;
   /** What is in the log: whoever is turned away while a custodian is away is given the same problem, which is told once. */
   readonly #logged = new WeakSet<Problem>();
+  /** What the last Host field of a connection names: it is the same at each request, and whose it is is asked each time. */
+  readonly #named = new WeakMap<Connection, { readonly field: string; readonly named: string }>();
 
   constructor(parts: ExchangeParts) {
     this.#parts = parts;
@@ -104,7 +106,8 @@ export class Exchange {
 
   async #serve(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { provisioning, trust, connections, sightings, metrics } = this.#parts;
-    Object.assign(connection, { askedDeviceId: null, response });
+    connection.askedDeviceId = null;
+    connection.response = response;
     // Before anything is refused: what was shown is kept with every refusal.
     connection.shown ??= readShown(connection.socket);
     await this.#requireHost(connection, request);
@@ -148,14 +151,15 @@ export class Exchange {
   }
 
   /** The Host field must name the account that the handshake named (RFC 9110 §7.4), or the address connected to. */
-  async #requireHost({ account_id, sni, localAddress }: Connection, request: IncomingMessage): Promise<void> {
-    const fields = request.headersDistinct['host'] ?? [];
-    const [field = ''] = fields;
-    const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]@/\s]+)(?::\d{1,5})?$/.exec(field);
-    const named = match?.[1] === undefined ? null : hostOrNull(match[1]);
-    if (fields.length !== 1 || named === null) {
+  async #requireHost(connection: Connection, { rawHeaders }: IncomingMessage): Promise<void> {
+    const { account_id, sni, localAddress } = connection;
+    const field = onlyHost(rawHeaders);
+    const known = this.#named.get(connection);
+    const named = known?.field === field ? known.named : hostNamed(field);
+    if (field === null || named === null) {
       throw new Problem('invalid_request', 'The request is to have one Host field that names a host.');
     }
+    if (known?.field !== field) this.#named.set(connection, { field, named });
     const owner = await this.#parts.trust.accountOf(named);
     // Where nobody has the address, the connection came to the configured account.
     if (sni === null && named === localAddress && owner === null) return;
@@ -192,6 +196,24 @@ export class Exchange {
     }
     replyProblem(response, error, { last: connection.ending, comeBack: () => rates.comeBack() });
   }
+}
+
+/** The value of the Host field; null where there is none, or more than one (RFC 9112 §3.2). */
+function onlyHost(rawHeaders: readonly string[]): string | null {
+  let found: string | null = null;
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]!;
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+    if (found !== null) return null;
+    found = rawHeaders[at + 1]!;
+  }
+  return found;
+}
+
+/** The host that a Host field names, in the form in which it is compared; null where it names none. */
+function hostNamed(field: string | null): string | null {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]@/\s]+)(?::\d{1,5})?$/.exec(field ?? '');
+  return match?.[1] === undefined ? null : hostOrNull(match[1]);
 }
 
 /** A host in the form in which it is compared; null for what is none. */

@@ -22,6 +22,17 @@ const refused = (...refusal: Parameters<typeof refuse>): Admission => ({
 });
 
 /**
+ * Who a connection was found to be, where that is remembered and still counts: of everything that `identifyPeer` asks, what
+ * needs no waiting. Null where it is to be asked. Throws Problem `unavailable` like it.
+ */
+export function rememberedPeer(trust: Trust, connection: Connection, now: number): Verdict | null {
+  trust.requireFresh(now);
+  const { ders, tbsSha256 } = (connection.shown ??= readShown(connection.socket));
+  if (tbsSha256 === null || ders.length > mostCertificates) return null;
+  return trust.verdicts.find(connection.account_id, tbsSha256, now);
+}
+
+/**
  * Who is at the other end of a connection, in the account that it speaks to. A verdict is remembered by the SHA-256 of
  * the leaf's TBSCertificate until something that it rests on changes; nothing in the registry replaces a validation.
  */
@@ -31,14 +42,13 @@ export async function identifyPeer(
   now: number,
 ): Promise<Admission> {
   const { account_id } = connection;
-  trust.requireFresh(now);
+  const known = rememberedPeer(trust, connection, now);
   let shown = (connection.shown ??= readShown(connection.socket));
   if (shown.ders.length === 0) return refused('certificate_required');
   if (shown.ders.length > mostCertificates)
     return refused(tooManyCertificates.code, tooManyCertificates.rule, tooManyCertificates.remedy);
-  const known = shown.tbsSha256 && trust.verdicts.find(account_id, shown.tbsSha256, now);
   if (connection.resumed && shown.ders.length === 1) {
-    const chain_id = await chainOf(registry, account_id, shown, known || null);
+    const chain_id = await chainOf(registry, account_id, shown, known);
     const others =
       chain_id === null
         ? trust.shownBefore(account_id, shown.tbsSha256 ?? '')

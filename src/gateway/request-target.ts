@@ -21,6 +21,8 @@ export function parseRequestTarget(target: string): RequestTarget {
   const path = mark < 0 ? target : target.slice(0, mark);
   const query = mark < 0 ? '' : target.slice(mark);
   if (target.includes('#')) throw malformed('contains a fragment');
+  // Whatever else is refused has one of these in it.
+  if (!/[%\\]|\/[/.]/.test(path)) return { path, query };
   if (path.includes('\\') || /%5c/i.test(path)) throw malformed('contains a backslash');
   if (/%2f/i.test(path)) throw malformed('contains an encoded slash');
   if (path.includes('//')) throw malformed('contains an empty segment');

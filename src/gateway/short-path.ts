@@ -3,11 +3,15 @@
 import { randomUUID } from 'node:crypto';
 import { inRequest } from '../log.ts';
 import { secondsSince } from '../metrics.ts';
+import type { AdmittedDevice } from '../provisioning/admission.ts';
 import type { Admission } from '../provisioning/device-credential.ts';
+import type { Account } from '../registry/tables.ts';
 import type { Connection } from './connections.ts';
-import { ownRecord } from './device-routes.ts';
+import { ownFacts } from './device-routes.ts';
 import type { ExchangeParts } from './exchange.ts';
+import { rememberedPeer } from './peer.ts';
 import { type PlainRequest, readPlainRequest } from './plain-request.ts';
+import type { Verdict } from './verdicts.ts';
 
 /** What answering on the short path works with. */
 export interface ShortPathParts extends Pick<
@@ -29,6 +33,25 @@ export interface ShortPathParts extends Pick<
 const grace = 1000;
 const nothing: Buffer = Buffer.alloc(0);
 
+/** What a connection's next request will most likely have in common with its last: nothing of it decides anything. */
+interface Last {
+  /** The request's bytes, and what they were read as. */
+  readonly asked: Buffer;
+  readonly plain: PlainRequest;
+  /** Of the reply, what is as it was while the device and the account are. */
+  draft: Draft | null;
+}
+
+/** A reply but its request ID and its times. */
+interface Draft {
+  readonly admission: AdmittedDevice;
+  readonly account: Account;
+  /** Up to the request ID. */
+  readonly head: string;
+  /** The body up to the time; UTF-8, one character an octet. */
+  readonly body: string;
+}
+
 /**
  * Answers each request of a connection as long as it is a plain `GET /device` of a device that gets in, with the bytes
  * that HTTP would answer with. At the first one that is not, HTTP has the connection from that request on: what is
@@ -42,7 +65,7 @@ export class ShortPath {
 
   constructor(parts: ShortPathParts) {
     this.#parts = parts;
-    this.#keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(parts.idleTimeout / 1000)}\r\n`;
+    this.#keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(parts.idleTimeout / 1000)}\r\n\r\n`;
   }
 
   /** Takes up a connection whose handshake is done. */
@@ -51,6 +74,7 @@ export class ShortPath {
     const { headersTimeout, idleTimeout, toHttp, silent } = this.#parts;
     /** What has come since the request that is being answered. */
     let bytes: Buffer = nothing;
+    let last: Last | null = null;
     let answering = false;
     let answered = false;
     const leave = () => {
@@ -60,26 +84,39 @@ export class ShortPath {
       toHttp(connection);
       socket.resume();
     };
-    const answer = async () => {
-      const plain = readPlainRequest(bytes);
-      if (plain === null) return leave();
-      const asked = bytes;
-      bytes = nothing;
-      answering = true;
-      const done = await this.#answer(connection, plain).catch(() => false);
-      answering = false;
-      if (socket.destroyed || connection.ending) return;
-      if (!done) {
-        bytes = Buffer.concat([asked, bytes]);
-        return leave();
-      }
+    const done = () => {
       if (!answered) socket.setTimeout(idleTimeout + grace);
       answered = true;
-      if (bytes.length > 0) void answer();
+    };
+    const answer = () => {
+      if (last === null || !last.asked.equals(bytes)) {
+        const plain = readPlainRequest(bytes);
+        if (plain === null) return leave();
+        last = { asked: bytes, plain, draft: null };
+      }
+      if (this.#answerAtOnce(connection, last)) {
+        bytes = nothing;
+        done();
+      } else {
+        void answerLater(last);
+      }
+    };
+    const answerLater = async (request: Last) => {
+      bytes = nothing;
+      answering = true;
+      const isAnswered = await this.#answer(connection, request).catch(() => false);
+      answering = false;
+      if (socket.destroyed || connection.ending) return;
+      if (!isAnswered) {
+        bytes = Buffer.concat([request.asked, bytes]);
+        return leave();
+      }
+      done();
+      if (bytes.length > 0) answer();
     };
     const read = (part: Buffer) => {
       bytes = bytes.length === 0 ? part : Buffer.concat([bytes, part]);
-      if (!answering) void answer();
+      if (!answering) answer();
     };
     const late = () => {
       if (answering) return;
@@ -89,22 +126,50 @@ export class ShortPath {
     socket.on('data', read).on('timeout', late).setTimeout(headersTimeout);
   }
 
+  /**
+   * Whether the request has been answered without waiting for anything: where all that decides is remembered and still
+   * counts. It is the memory that `#answerAs` asks too, and that whatever changes is taken out of before anybody is told
+   * of the change (Trust.forget): what was so at this connection's last request decides nothing.
+   */
+  #answerAtOnce(connection: Connection, last: Last): boolean {
+    const { provisioning, trust, connections } = this.#parts;
+    const { account_id, socket } = connection;
+    const began = performance.now();
+    if (connections.draining || connection.ending || socket.destroyed) return false;
+    if (trust.knownAccountOf(last.plain.host) !== account_id) return false;
+    const now = provisioning.clock();
+    const verdict = this.#remembered(connection, now);
+    const known = trust.knownTrustOf(account_id);
+    if (verdict?.kind !== 'device' || known === null) return false;
+    this.#send(randomUUID(), connection, last, verdict, known.account, began, now);
+    return true;
+  }
+
+  /** Null also where nobody is let in at present: HTTP says so. */
+  #remembered(connection: Connection, now: number): Verdict | null {
+    try {
+      return rememberedPeer(this.#parts.trust, connection, now);
+    } catch {
+      return null;
+    }
+  }
+
   /** Whether the request has been answered; false where HTTP is to answer it. */
-  async #answer(connection: Connection, plain: PlainRequest): Promise<boolean> {
+  async #answer(connection: Connection, last: Last): Promise<boolean> {
     const id = randomUUID();
     connection.unanswered += 1;
     try {
-      return await inRequest(id, () => this.#answerAs(id, connection, plain));
+      return await inRequest(id, () => this.#answerAs(id, connection, last));
     } finally {
       connection.unanswered -= 1;
     }
   }
 
-  async #answerAs(id: string, connection: Connection, { host, last }: PlainRequest): Promise<boolean> {
-    const { provisioning, trust, connections, unauthenticated, lastSeen, metrics, identify } = this.#parts;
+  async #answerAs(id: string, connection: Connection, last: Last): Promise<boolean> {
+    const { provisioning, trust, connections, identify } = this.#parts;
     const { socket, account_id } = connection;
     const began = performance.now();
-    if (connections.draining || (await trust.accountOf(host)) !== account_id) return false;
+    if (connections.draining || (await trust.accountOf(last.plain.host)) !== account_id) return false;
     const admission = await identify(connection);
     if (admission.kind !== 'device') {
       connection.judged = admission;
@@ -112,12 +177,33 @@ export class ShortPath {
     }
     const { account } = await trust.trustOf(account_id);
     if (socket.destroyed || connection.ending) return true;
+    this.#send(id, connection, last, admission, account, began, provisioning.clock());
+    return true;
+  }
+
+  /** Answers with the bytes that HTTP would write. */
+  #send(
+    id: string,
+    connection: Connection,
+    request: Last,
+    admission: AdmittedDevice,
+    account: Account,
+    began: number,
+    now: number,
+  ): void {
+    const { connections, unauthenticated, lastSeen, metrics } = this.#parts;
+    const { socket, account_id } = connection;
+    const { last } = request.plain;
     if (connection.verdict === null) unauthenticated.remove(socket);
     connections.identified(connection, admission);
-    const now = provisioning.clock();
     lastSeen.note(account_id, admission.device.uuid, now);
-    const body = JSON.stringify(ownRecord(account, admission, now));
-    const flushed = socket.write(this.#reply(id, body, last));
+    if (request.draft?.admission !== admission || request.draft.account !== account) {
+      request.draft = draftOf(admission, account);
+    }
+    const { head, body } = request.draft;
+    const end = last ? 'Connection: close\r\n\r\n' : this.#keepAlive;
+    const reply = `${head}${id}\r\nDate: ${this.#present()}\r\n${end}${body}${new Date(now).toISOString()}"}`;
+    const flushed = socket.write(reply, 'latin1');
     metrics.deviceRequests.inc({ account: metrics.accounts.of(account_id), status: '2xx' });
     metrics.deviceRequestDuration.observe(secondsSince(began));
     if (last) {
@@ -128,14 +214,6 @@ export class ShortPath {
       socket.pause();
       socket.once('drain', () => socket.resume());
     }
-    return true;
-  }
-
-  /** The bytes that HTTP would write. */
-  #reply(id: string, body: string, last: boolean): string {
-    const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`;
-    const connection = last ? 'Connection: close\r\n' : this.#keepAlive;
-    return `${head}x-request-id: ${id}\r\nDate: ${this.#present()}\r\n${connection}\r\n${body}`;
   }
 
   /** The Date field, written once a second. */
@@ -146,4 +224,13 @@ export class ShortPath {
     this.#second = second;
     return this.#date;
   }
+}
+
+/** As HTTP would begin it. */
+function draftOf(admission: AdmittedDevice, account: Account): Draft {
+  const facts = JSON.stringify(ownFacts(account, admission));
+  const body = Buffer.from(`${facts.slice(0, -1)},"server_time":"`).toString('latin1');
+  const size = body.length + '2026-11-23T07:26:09.282Z"}'.length;
+  const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${size}\r\nx-request-id: `;
+  return { admission, account, head, body };
 }

@@ -1,6 +1,7 @@
 // How often somebody may do something: a bucket of tokens for each, which fills as time passes.
 
 import { LRUCache } from 'lru-cache';
+import { atMost } from './remembered.ts';
 
 /** A bucket holds what comes in within so many seconds: a fleet that has been still may come in one go. */
 const heldSeconds = 10;
@@ -18,7 +19,7 @@ interface Bucket {
 /** Buckets that fill at one rate, by whose they are. */
 export class TokenBuckets {
   readonly #rate: number;
-  readonly #buckets = new LRUCache<string, Bucket>({ max: mostBuckets });
+  readonly #buckets = new LRUCache<string, Bucket>(atMost(mostBuckets));
 
   /** `rate` is how many tokens come into each bucket in a second. */
   constructor(rate: number) {

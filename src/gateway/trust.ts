@@ -8,7 +8,7 @@ import type { Provisioning } from '../provisioning/provisioning.ts';
 import type { Change } from '../registry/changes.ts';
 import { certificatesOfChain } from '../registry/device-standings.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
-import { remembered } from './remembered.ts';
+import { atMost, loaded, type Loading, remembered } from './remembered.ts';
 import { Verdicts } from './verdicts.ts';
 
 const mostAccounts = 10_000;
@@ -23,9 +23,9 @@ const nobody = '';
 export class Trust {
   readonly verdicts = new Verdicts();
   readonly #provisioning: Pick<Provisioning, 'registry' | 'trustFile'>;
-  readonly #hosts = new LRUCache<string, string>({ max: mostHosts });
-  readonly #trusts = new LRUCache<string, Promise<AccountTrust>>({ max: mostAccounts });
-  readonly #chains = new LRUCache<string, Promise<readonly Buffer[]>>({ max: mostChains });
+  readonly #hosts = new LRUCache<string, string>(atMost(mostHosts));
+  readonly #trusts = new LRUCache<string, Loading<AccountTrust>>(atMost(mostAccounts));
+  readonly #chains = new LRUCache<string, Loading<readonly Buffer[]>>(atMost(mostChains));
   /** By account and leaf, what else was shown in the whole handshake of somebody who was turned away. */
   readonly #shown = new LRUCache<string, readonly Buffer[]>({
     maxSize: mostShown,
@@ -48,12 +48,18 @@ export class Trust {
 
   /** The account that a host (canonical) belongs to, or null. */
   async accountOf(host: string): Promise<string | null> {
-    const known = this.#hosts.get(host);
-    if (known !== undefined) return known === nobody ? null : known;
+    const known = this.knownAccountOf(host);
+    if (known !== undefined) return known;
     const { epoch } = this.verdicts;
     const account = await accountOfHost(this.#provisioning.registry.read, host);
     if (epoch === this.verdicts.epoch) this.#hosts.set(host, account?.id ?? nobody);
     return account?.id ?? null;
+  }
+
+  /** The same at once, where it is remembered; else undefined. */
+  knownAccountOf(host: string): string | null | undefined {
+    const known = this.#hosts.get(host);
+    return known === nobody ? null : known;
   }
 
   /** What the account trusts, parsed. Throws where the account is gone. */
@@ -61,6 +67,11 @@ export class Trust {
     return remembered(this.#trusts, account_id, async () =>
       loadAccountTrust(this.#provisioning, await requireAccount(this.#provisioning.registry.read, account_id)),
     );
+  }
+
+  /** The same at once, where it is remembered; else null. */
+  knownTrustOf(account_id: string): AccountTrust | null {
+    return loaded(this.#trusts, account_id);
   }
 
   /** The intermediates (DER) of a chain, which is never another's under the same ID: from the leaf's issuer up, where they are one path. */

@@ -3,6 +3,7 @@
 import { LRUCache } from 'lru-cache';
 import type { AdmittedDevice, AdmittedProvisioningKey } from '../provisioning/admission.ts';
 import type { Change } from '../registry/changes.ts';
+import { atMost } from './remembered.ts';
 import { Sets } from './sets.ts';
 
 /** Who a leaf was found to be. */
@@ -16,7 +17,7 @@ const mostRemembered = 200_000;
  */
 export class Verdicts {
   readonly #byLeaf = new LRUCache<string, { verdict: Verdict; subject: string }>({
-    max: mostRemembered,
+    ...atMost(mostRemembered),
     dispose: ({ subject }, key) => this.#unindex(subject, key),
   });
   /** Keys by device UUID, provisioning key or account. */

@@ -144,7 +144,7 @@ export class CertificateMaker {
     this.#keys.ready(linted.plan.key);
     await recording.intend(token.intention);
     try {
-      const der = detached(await this.#sign(linted));
+      const der = await this.#sign(linted);
       await recording.complete({ account_id, tbs_sha256, sha256: hash('sha256', der, 'hex'), der });
       return der;
     } catch (error) {

@@ -77,8 +77,19 @@ export class EventKeeper implements AsyncDisposable {
       this.#expiryLookedAt = now;
     }
     const before = now - kept;
+    await this.#turnDays(before);
     await this.#prune((limit) => registry.write('pruneEvents', { before, limit }));
     await this.#prune((limit) => registry.write('pruneDeliveries', { before, limit }));
+  }
+
+  /** Where the database is read for long, as by a back-up, it waits for the next look. */
+  async #turnDays(before: number): Promise<void> {
+    const { registry, log } = this.#options;
+    try {
+      while (!this.#ended && (await registry.write('turnEventDays', { before })));
+    } catch (error) {
+      if (!this.#ended) log.warn({ err: error }, 'the days that events are divided by could not be kept in order');
+    }
   }
 
   async #tellOfEnds(now: number): Promise<void> {

@@ -14,6 +14,8 @@ export type ReadinessFault =
   | { readonly part: 'owner_trust'; readonly account: string; readonly reason: string; readonly since: string }
   /** The database does not answer. */
   | { readonly part: 'database'; readonly reason: string; readonly since: string }
+  /** Another node has put secrets under a master key that this one does not have. */
+  | { readonly part: 'master_key'; readonly reason: string; readonly since: string }
   /** A gateway process is away: the others serve devices. */
   | { readonly part: 'worker'; readonly worker: number; readonly reason: string; readonly since: string }
   /** The registry came out of a back-up, and nobody has seen to what that brought back. */

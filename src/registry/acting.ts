@@ -59,3 +59,8 @@ export function actAs<T>(actor: Actor, work: () => T): T {
 export function presentActor(): Actor {
   return acting.getStore() ?? theServer;
 }
+
+/** Whether somebody waits to hear that what he changed holds everywhere. */
+export function waitsForOthers({ kind }: Actor): boolean {
+  return kind === 'operator' || kind === 'token' || kind === 'socket';
+}

@@ -1,6 +1,6 @@
 // What the gateway writes when a device comes in: a newcomer, a new certificate, a move to another Fleet Root CA.
 
-import { randomUUID } from 'node:crypto';
+import { randomUUIDv7 } from 'node:crypto';
 import { accountById } from './accounts.ts';
 import { isAllowed } from './allow-list.ts';
 import { certificateMembers, deviceMembers, difference } from './audit-notes.ts';
@@ -96,7 +96,7 @@ export interface Admittance {
 export async function admitDevice(tx: Tx, admittance: Admittance): Promise<boolean> {
   const { account_id, shown, basis } = admittance;
   if (!(await stillHolds(tx, admittance))) return false;
-  const uuid = basis.standing.device?.uuid ?? randomUUID();
+  const uuid = basis.standing.device?.uuid ?? randomUUIDv7();
   const chain_id = await recordChain(tx.db, account_id, admittance.intermediates);
   if (basis.standing.device) await updateDevice(tx, admittance, basis.standing.device, chain_id);
   else await insertDevice(tx, admittance, uuid, chain_id);

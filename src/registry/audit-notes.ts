@@ -70,11 +70,18 @@ export function certificateMembers(
   return { tbs_sha256, sha256, serial, public_key_sha256, ...validity };
 }
 
+/** What is told of a certificate that has been made. */
+type Issued = Pick<
+  CertificateRecord,
+  'account_id' | 'profile' | 'subject_name' | 'provisioning_key_id' | 'fleet_root_ca_id'
+> &
+  Parameters<typeof certificateMembers>[0];
+
 /**
  * The one answer to who had a certificate made, when, and on which key; who and when every entry says. `device` is what
  * there is to be told of the device that has it.
  */
-export function issuanceNote(certificate: CertificateRecord, device: Members = {}): AuditNote {
+export function issuanceNote(certificate: Issued, device: Members = {}): AuditNote {
   const { account_id, tbs_sha256, profile, subject_name: name } = certificate;
   const { provisioning_key_id: provisioning_key, fleet_root_ca_id: fleet_root_ca } = certificate;
   const by = profile === 'device' ? { provisioning_key, fleet_root_ca } : {};

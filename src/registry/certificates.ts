@@ -13,29 +13,31 @@ export type Intention = Omit<
   'sha256' | 'state' | 'created_at' | 'first_used_at' | 'counted_use' | 'instance'
 >;
 
-const insertIntended = prepared(
-  (db, given: Intention & Pick<CertificateRecord, 'created_at' | 'counted_use' | 'instance'>) =>
-    db.insertInto('certificates').values({
-      account_id: given.account_id,
-      tbs_sha256: given.tbs_sha256,
-      sha256: null,
-      profile: given.profile,
-      state: 'intended',
-      serial: given.serial,
-      public_key_sha256: given.public_key_sha256,
-      not_before: given.not_before,
-      not_after: given.not_after,
-      device_uuid: given.device_uuid,
-      subject_name: given.subject_name,
-      fleet_root_ca_id: given.fleet_root_ca_id,
-      provisioning_key_id: given.provisioning_key_id,
-      der: given.der,
-      created_at: given.created_at,
-      first_used_at: null,
-      reply: given.reply,
-      counted_use: given.counted_use,
-      instance: given.instance,
-    }),
+/** An intention as it is recorded: when, by which process, and whether it has used up a use of a provisioning key. */
+type Intended = Intention & Pick<CertificateRecord, 'created_at' | 'counted_use' | 'instance'>;
+
+const insertIntended = prepared((db, given: Intended) =>
+  db.insertInto('certificates').values({
+    account_id: given.account_id,
+    tbs_sha256: given.tbs_sha256,
+    sha256: null,
+    profile: given.profile,
+    state: 'intended',
+    serial: given.serial,
+    public_key_sha256: given.public_key_sha256,
+    not_before: given.not_before,
+    not_after: given.not_after,
+    device_uuid: given.device_uuid,
+    subject_name: given.subject_name,
+    fleet_root_ca_id: given.fleet_root_ca_id,
+    provisioning_key_id: given.provisioning_key_id,
+    der: given.der,
+    created_at: given.created_at,
+    first_used_at: null,
+    reply: given.reply,
+    counted_use: given.counted_use,
+    instance: given.instance,
+  }),
 );
 
 /** The profiles of certificates that are made for every account; all others are a test account's. */
@@ -50,7 +52,12 @@ export async function intendCertificate(
   { certificate, counted_use = 0 }: { certificate: Intention; counted_use?: 0 | 1 },
 ): Promise<void> {
   if (!forEveryAccount.includes(certificate.profile)) await requireTestAccount(tx.db, certificate.account_id);
-  await insertIntended(tx.db, { ...certificate, created_at: tx.now, counted_use, instance: tx.instance });
+  await recordIntention(tx.db, { ...certificate, created_at: tx.now, counted_use, instance: tx.instance });
+}
+
+/** The same for who has seen that the account may have it made. */
+export async function recordIntention(db: Db, intended: Intended): Promise<void> {
+  await insertIntended(db, intended);
 }
 
 /** A certificate that has been signed: which one, its SHA-256, and the whole of it. */
@@ -63,11 +70,27 @@ const updateIntended = prepared((db, given: Signed) =>
     .where('account_id', '=', given.account_id)
     .where('tbs_sha256', '=', given.tbs_sha256)
     .where('state', '=', 'intended')
-    .returningAll(),
+    .returning([
+      'account_id',
+      'tbs_sha256',
+      'sha256',
+      'profile',
+      'serial',
+      'public_key_sha256',
+      'not_before',
+      'not_after',
+      'device_uuid',
+      'subject_name',
+      'fleet_root_ca_id',
+      'provisioning_key_id',
+    ]),
 );
 
+/** What is told of a certificate that has been made: all but its bytes. */
+export type IssuedCertificate = Awaited<ReturnType<typeof updateIntended>>[number];
+
 /** Records that an intended certificate has been signed. Throws `conflict` when the intention is gone. */
-export async function completeCertificate(tx: Tx, signed: Signed): Promise<CertificateRecord> {
+export async function completeCertificate(tx: Tx, signed: Signed): Promise<IssuedCertificate> {
   const [completed] = await updateIntended(tx.db, signed);
   if (!completed) throw new Problem('conflict', 'The certificate that was being made has been withdrawn meanwhile.');
   // A device's is told of with its device (device-issuance.ts).

@@ -1,6 +1,10 @@
 // What columns and tables are called in the database at hand, for the migrations to use.
 
-import type { ColumnDefinitionBuilderCallback, RawBuilder } from 'kysely';
+import type { ColumnDefinitionBuilderCallback, CreateTableBuilder, Kysely, RawBuilder } from 'kysely';
+import type { History } from './history-days.ts';
+import type { Tables } from './tables.ts';
+
+type HistoryTable = CreateTableBuilder<History, string>;
 
 export interface ColumnTypes {
   bytes: 'blob' | 'bytea';
@@ -8,6 +12,15 @@ export interface ColumnTypes {
   instant: 'integer' | 'bigint';
   /** A row's own number, which rises and is never given again. */
   counter: { type: 'integer' | 'bigserial'; build: ColumnDefinitionBuilderCallback };
+  /**
+   * Makes a table whose rows have a number of their own, `id`, and the columns that are added to it, and divides it by the
+   * day of the instant in one of them where the database can (history-days.ts).
+   */
+  history: (
+    db: Kysely<Tables>,
+    history: { readonly name: History; readonly instant: string },
+    columns: (table: HistoryTable) => HistoryTable,
+  ) => Promise<void>;
   /** What stands after a table's closing bracket. */
   tableEnd: RawBuilder<unknown>;
   /** The statements that make a trigger. */

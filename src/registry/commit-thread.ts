@@ -66,9 +66,15 @@ export interface Writing {
 /** Requests in one transaction at most, so that under a flood the first of them do not wait for the last. */
 const batchLimit = 1_000;
 
+/** Batches whose requests run each within its savepoint, after one that had to be run twice. */
+const batchesApart = 16;
+
 /** How long a purge waits for readers, and after how long it is tried again, longer each time, in milliseconds. */
 const purgePatience = 100;
 const purgePauses = { first: 1_000, last: 60_000 } as const;
+
+/** What a transaction has come to. */
+type Done = Omit<Extract<Message, { kind: 'committed' }>, 'kind' | 'took'>;
 
 /** Holds the one connection that writes. */
 class CommitThread {
@@ -87,8 +93,8 @@ class CommitThread {
   #purging = false;
   #purgePause: number = purgePauses.first;
   #purgeAgain: NodeJS.Timeout | undefined;
-  /** Whether the transaction at hand keeps events. */
-  #events = false;
+  /** How many of the next batches run their requests apart: where one was refused, another soon will be. */
+  #apart = 0;
 
   constructor(writing: Writing, port: MessagePort, database: DatabaseSync) {
     this.#writing = writing;
@@ -150,58 +156,95 @@ class CommitThread {
   }
 
   /** Runs the requests one after the other. Where the disk fails, none of them has happened and each is told so. */
-  async #transact(requests: Request[]): Promise<Omit<Extract<Message, { kind: 'committed' }>, 'kind' | 'took'>> {
-    const outcomes: Outcome[] = [];
-    const changes: Change[] = [];
+  async #transact(requests: Request[]): Promise<Done> {
     try {
-      this.#events = false;
-      this.#begin.run();
-      for (const request of requests) outcomes.push(await this.#answer(request, changes));
-      this.#commit.run();
-      if (this.#purging) this.#purge();
-      return { outcomes, changes, events: this.#events };
+      if (this.#apart === 0 && !requests.some(({ rehearsal }) => rehearsal)) {
+        const done = await this.#runTogether(requests);
+        if (done) return done;
+        this.#apart = batchesApart;
+      }
+      this.#apart = Math.max(0, this.#apart - 1);
+      return await this.#runApart(requests);
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       return { outcomes: requests.map(() => failed(error)), changes: [], events: false };
     }
   }
 
-  /** One request within its savepoint: one that throws undoes only its own. Throws when the whole transaction is lost. */
-  async #answer({ name, args, now, by, instance, rehearsal }: Request, changes: Change[]): Promise<Outcome> {
-    const before = changes.length;
+  /**
+   * All requests without a savepoint, for each of which SQLite would copy every page that a request writes to. Where one
+   * of several throws, nothing is left of any, and there is no result. Throws when the whole transaction is lost.
+   */
+  async #runTogether(requests: readonly Request[]): Promise<Done | null> {
+    const done: Done = { outcomes: [], changes: [], events: false };
+    const purging = this.#purging;
+    this.#begin.run();
+    for (const request of requests) {
+      try {
+        done.outcomes.push(await this.#run(request, done));
+      } catch (error) {
+        if (isStorageFailure(error) || !this.#database.isTransaction) throw error;
+        this.#database.exec('ROLLBACK');
+        this.#purging = purging;
+        return requests.length === 1 ? { outcomes: [failed(error)], changes: [], events: false } : null;
+      }
+    }
+    return this.#committed(done);
+  }
+
+  /** Each request within its savepoint: one that throws undoes only its own. Throws when the whole transaction is lost. */
+  async #runApart(requests: readonly Request[]): Promise<Done> {
+    const done: Done = { outcomes: [], changes: [], events: false };
+    this.#begin.run();
+    for (const request of requests) {
+      const before = { changes: done.changes.length, events: done.events };
+      let outcome: Outcome;
+      let keeps = !request.rehearsal;
+      this.#save.run();
+      try {
+        outcome = await this.#run(request, done);
+      } catch (error) {
+        if (isStorageFailure(error) || !this.#database.isTransaction) throw error;
+        outcome = failed(error);
+        keeps = false;
+      }
+      if (!keeps) {
+        this.#undo.run();
+        done.changes.length = before.changes;
+        done.events = before.events;
+      }
+      this.#release.run();
+      done.outcomes.push(outcome);
+    }
+    return this.#committed(done);
+  }
+
+  #committed(done: Done): Done {
+    this.#commit.run();
+    if (this.#purging) this.#purge();
+    return done;
+  }
+
+  async #run({ name, args, now, by, instance, rehearsal }: Request, done: Done): Promise<Outcome> {
     const notes: AuditNote[] = [];
     const events: NewEvent[] = [];
-    this.#save.run();
-    try {
-      const write = this.#writing.writes[name] as (tx: Tx, args: unknown) => Promise<unknown>;
-      const tx: Tx = {
-        db: this.#db,
-        now,
-        by,
-        instance,
-        changed: (change) => void changes.push(change),
-        audit: (note) => void notes.push(note),
-        event: (event) => void events.push(event),
-        purge: () => void (this.#purging ||= !rehearsal),
-      };
-      const value = await write(tx, args);
-      if (rehearsal) {
-        this.#undo.run();
-        this.#release.run();
-        changes.length = before;
-        return { value };
-      }
-      await this.#writing.keep(tx, notes, events);
-      this.#events ||= events.length > 0;
-      this.#release.run();
-      return { value };
-    } catch (error) {
-      if (isStorageFailure(error) || !this.#database.isTransaction) throw error;
-      this.#undo.run();
-      this.#release.run();
-      changes.length = before;
-      return failed(error);
-    }
+    const write = this.#writing.writes[name] as (tx: Tx, args: unknown) => Promise<unknown>;
+    const tx: Tx = {
+      db: this.#db,
+      now,
+      by,
+      instance,
+      changed: (change) => void done.changes.push(change),
+      audit: (note) => void notes.push(note),
+      event: (event) => void events.push(event),
+      purge: () => void (this.#purging ||= !rehearsal),
+      days: null,
+    };
+    const value = await write(tx, args);
+    if (rehearsal) return { value };
+    await this.#writing.keep(tx, notes, events);
+    done.events ||= events.length > 0;
+    return { value };
   }
 
   /**

@@ -7,8 +7,9 @@ import { type CompiledQuery, type DialectAdapter, Kysely } from 'kysely';
 import { Problem } from '../problem.ts';
 import type { Actor } from './acting.ts';
 import type { Change } from './changes.ts';
+import type { HistoryDays } from './history-days.ts';
 import type { AuditNote, NewEvent } from './notes.ts';
-import { SqliteDialect, type Took } from './sqlite-dialect.ts';
+import { type SqliteConnection, SqliteDialect, type Took } from './sqlite-dialect.ts';
 import type { Tables } from './tables.ts';
 
 /** What every read of the registry takes first. */
@@ -31,7 +32,15 @@ export interface Tx<D = Tables> {
   event(event: NewEvent): void;
   /** Says that what this write takes away is a secret: when it is answered, no file of the database holds it any more. */
   purge(): void;
+  /** How the database divides histories by days; null where it does not, and there are rows alone. */
+  readonly days: HistoryDays | null;
 }
+
+/**
+ * Pages of 4 KiB in the WAL before they are moved into the database: SQLite's 1,000 are a few commits under load, and a
+ * page that many commits write to is moved once for all of them. What a crash leaves there is read at the next start.
+ */
+const checkpointPages = 4_000;
 
 /** How long the writer waits for a lock, in milliseconds. */
 export const writerPatience = 5_000;
@@ -46,6 +55,7 @@ export function openForWriting(file: string): DatabaseSync {
   database.exec('PRAGMA secure_delete = ON');
   // What it takes to undo one write alone would go to a file of its own, made anew for each transaction.
   database.exec('PRAGMA temp_store = MEMORY');
+  database.exec(`PRAGMA wal_autocheckpoint = ${checkpointPages}`);
   return database;
 }
 
@@ -58,8 +68,14 @@ export function openForReading(file: string): DatabaseSync {
 
 /** The Kysely over an open SQLite database, which whoever opened it closes. `took` is told how long each query took. */
 export function overSqlite<D = Tables>(database: DatabaseSync, took?: Took): Kysely<D> {
-  return new Kysely<D>({ dialect: new SqliteDialect(database, took) });
+  const dialect = new SqliteDialect(database, took);
+  const db = new Kysely<D>({ dialect });
+  connections.set(db, dialect.connection);
+  return db;
 }
+
+/** Of a database that is a file: there is one, which does each query when it is asked to. */
+const connections = new WeakMap<object, SqliteConnection>();
 
 /**
  * Holds a data directory for this process, until disposed of or until the process ends, however it ends: the lock is the
@@ -103,6 +119,8 @@ export function prepared<Given extends object, Row>(
     const parameters = query.parameters.map((value) =>
       value instanceof Placeholder ? given[value.name as keyof Given] : value,
     );
+    const connection = connections.get(db);
+    if (connection) return connection.rows<Row>(query.sql, parameters);
     return (await db.executeQuery<Row>({ ...query, parameters })).rows;
   };
 }

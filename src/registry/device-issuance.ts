@@ -1,16 +1,21 @@
 // The making of a device's certificate as a sequence of records: begun, completed or abandoned, its reply settled.
 
-import { randomUUID } from 'node:crypto';
+import { randomUUIDv7 } from 'node:crypto';
 import { requireAccount } from './accounts.ts';
 import { issuanceNote } from './audit-notes.ts';
-import { completeCertificate, type Intention, intendCertificate, type Signed } from './certificates.ts';
+import {
+  completeCertificate,
+  type Intention,
+  type IssuedCertificate,
+  recordIntention,
+  type Signed,
+} from './certificates.ts';
 import { prepared, type Tx } from './database.ts';
 import { deviceById } from './devices.ts';
 import { deviceAdded, deviceKeyChanged, devicePending, deviceProvisioned } from './event-notes.ts';
-import { labelNewcomer } from './labels.ts';
+import { storeLabels } from './labels.ts';
 import { Problem } from '../problem.ts';
 import type { CertificateRecord, Device, ReplyState } from './tables.ts';
-import { isAllowed } from './allow-list.ts';
 import { requireProvisioningKey } from './provisioning-keys.ts';
 
 /** How long the same provisioning key may ask again after a lost reply, in milliseconds. */
@@ -33,38 +38,81 @@ export async function beginIssuance(
   tx: Tx,
   { certificate }: { certificate: Omit<Intention, 'device_uuid' | 'reply'> },
 ): Promise<{ device_uuid: string }> {
-  const { account_id, subject_name: device_id } = certificate;
-  const key = await requireProvisioningKey(tx.db, account_id, certificate.provisioning_key_id ?? '');
-  if (key.disabled_at !== null) throw new Problem('provisioning_key_disabled');
-  if (key.not_after < tx.now) throw new Problem('provisioning_key_expired');
-  if (certificate.fleet_root_ca_id !== null) await requireActive(tx, account_id, certificate.fleet_root_ca_id);
+  const { account_id, subject_name: device_id, provisioning_key_id, fleet_root_ca_id } = certificate;
+  const named = { account_id, device_id, provisioning_key_id, fleet_root_ca_id };
+  const [around] = await circumstances(tx.db, named);
+  if (!around) return missing(tx, named);
+  if (around.key_disabled_at !== null) throw new Problem('provisioning_key_disabled');
+  if (around.key_not_after < tx.now) throw new Problem('provisioning_key_expired');
+  requireActive(around);
+  if (around.kind !== 'test') throw new Problem('provisioning_not_offered');
 
-  const device = await deviceById(tx.db, account_id, device_id);
-  const standing = device ? await standingOf(tx, device, key.id) : 'new';
+  const device = around.device_uuid === null ? undefined : await deviceById(tx.db, account_id, device_id);
+  const standing = device ? await standingOf(tx, device, around.key_id) : 'new';
   if (device?.reprovision_until != null && standing !== 'reprovision') await endReprovisioning(tx, device);
   if (standing === 'taken') throw taken(device_id);
   const counted_use = standing === 'retry' ? 0 : 1;
-  if (counted_use) await countUse(tx, account_id, key.id);
+  if (counted_use) await countUse(tx, account_id, around.key_id);
 
-  const device_uuid = device?.uuid ?? (await insertNewcomer(tx, certificate));
-  await intendCertificate(tx, { certificate: { ...certificate, device_uuid, reply: 'open' }, counted_use });
+  const device_uuid = device?.uuid ?? (await insertNewcomer(tx, certificate, around));
+  const intended = { created_at: tx.now, counted_use, instance: tx.instance };
+  await recordIntention(tx.db, { ...certificate, device_uuid, reply: 'open', ...intended });
   return { device_uuid };
 }
 
-const rootById = prepared((db, given: { account_id: string; id: string }) =>
+type Named = Pick<Intention, 'account_id' | 'provisioning_key_id' | 'fleet_root_ca_id'> & { device_id: string };
+
+/** All that decides over a beginning, in one query: each that the database is asked costs as much as the rows that it gives. */
+const circumstances = prepared((db, given: Named) =>
   db
-    .selectFrom('fleet_root_cas')
-    .select(['name', 'state'])
-    .where('account_id', '=', given.account_id)
-    .where('id', '=', given.id),
+    .selectFrom('provisioning_keys')
+    .innerJoin('accounts', 'accounts.id', 'provisioning_keys.account_id')
+    .leftJoin('fleet_root_cas', (join) =>
+      join
+        .onRef('fleet_root_cas.account_id', '=', 'provisioning_keys.account_id')
+        .on('fleet_root_cas.id', '=', given.fleet_root_ca_id),
+    )
+    .leftJoin('devices', (join) =>
+      join
+        .onRef('devices.account_id', '=', 'provisioning_keys.account_id')
+        .on('devices.device_id', '=', given.device_id),
+    )
+    .leftJoin('allow_list', (join) =>
+      join
+        .onRef('allow_list.account_id', '=', 'provisioning_keys.account_id')
+        .on('allow_list.device_id', '=', given.device_id),
+    )
+    .select([
+      'provisioning_keys.id as key_id',
+      'provisioning_keys.disabled_at as key_disabled_at',
+      'provisioning_keys.not_after as key_not_after',
+      'accounts.kind',
+      'accounts.admission',
+      'fleet_root_cas.name as root_name',
+      'fleet_root_cas.state as root_state',
+      'devices.uuid as device_uuid',
+      'allow_list.device_id as allowed',
+      'allow_list.labels',
+    ])
+    .where('provisioning_keys.account_id', '=', given.account_id)
+    .where('provisioning_keys.id', '=', given.provisioning_key_id)
+    .where('accounts.deleted_at', 'is', null),
 );
 
+type Circumstances = Awaited<ReturnType<typeof circumstances>>[number];
+
+/** Says what is not there. Throws `not_found`. */
+async function missing(tx: Tx, { account_id, provisioning_key_id }: Named): Promise<never> {
+  await requireAccount(tx.db, account_id);
+  await requireProvisioningKey(tx.db, account_id, provisioning_key_id ?? '');
+  throw new Problem('provisioning_not_offered');
+}
+
 /** The key that was made for the device meanwhile may have taken seconds: a word of the operator in between counts. */
-async function requireActive(tx: Tx, account_id: string, fleet_root_ca_id: string): Promise<void> {
-  const [root] = await rootById(tx.db, { account_id, id: fleet_root_ca_id });
-  if (!root || root.state === 'active') return;
-  const code = root.state === 'closed' ? 'fleet_root_ca_closed' : 'fleet_root_ca_disabled';
-  throw new Problem(code, `The Fleet Root CA "${root.name}" is ${root.state}.`);
+function requireActive({ root_name, root_state }: Circumstances): void {
+  if (root_state === null || root_state === 'active') return;
+  const code = root_state === 'closed' ? 'fleet_root_ca_closed' : 'fleet_root_ca_disabled';
+  throw new Problem(code, `The Fleet Root CA "${root_name}" is ${root_state}.`);
 }
 
 /** Whether a known device ID may be given a certificate (once more), and if so why. */
@@ -151,35 +199,54 @@ const insertDevice = prepared((db, given: Newcomer) =>
   }),
 );
 
-async function insertNewcomer(tx: Tx, certificate: Omit<Intention, 'device_uuid' | 'reply'>): Promise<string> {
+async function insertNewcomer(
+  tx: Tx,
+  certificate: Omit<Intention, 'device_uuid' | 'reply'>,
+  { admission, allowed, labels }: Circumstances,
+): Promise<string> {
   const { account_id, subject_name: device_id } = certificate;
-  const account = await requireAccount(tx.db, account_id);
-  if (account.kind !== 'test' || certificate.fleet_root_ca_id === null) throw new Problem('provisioning_not_offered');
-  if (account.admission === 'allow-list' && !(await isAllowed(tx.db, account_id, device_id))) {
+  if (certificate.fleet_root_ca_id === null) throw new Problem('provisioning_not_offered');
+  if (admission === 'allow-list' && allowed === null) {
     throw new Problem(
       'device_id_not_allowed',
       `The device ID "${device_id}" is not on the account's allow-list.`,
       'Import it with `allow-list import`.',
     );
   }
-  const uuid = randomUUID();
+  // It begins with the time: newcomers stand side by side in every index, which many of them then write to as one page.
+  const uuid = randomUUIDv7();
   await insertDevice(tx.db, {
     uuid,
     account_id,
     device_id,
-    state: account.admission === 'approval' ? 'pending' : 'active',
+    state: admission === 'approval' ? 'pending' : 'active',
     fleet_root_ca_id: certificate.fleet_root_ca_id,
     provisioning_key_id: certificate.provisioning_key_id,
     first_seen: tx.now,
     // It comes with the device or not at all: said here, it need not be written into the row and its index later.
     certificate_not_after: certificate.not_after,
   });
-  await labelNewcomer(tx.db, { account_id, uuid, device_id });
+  if (labels) await storeLabels(tx.db, { account_id, uuid }, labels);
   return uuid;
 }
 
 const byUuid = prepared((db, given: { account_id: string; uuid: string }) =>
-  db.selectFrom('devices').selectAll().where('account_id', '=', given.account_id).where('uuid', '=', given.uuid),
+  db
+    .selectFrom('devices')
+    .select([
+      'account_id',
+      'uuid',
+      'device_id',
+      'state',
+      'method',
+      'fleet_root_ca_id',
+      'provisioning_key_id',
+      'reprovision_until',
+      'certificate_not_after',
+      'chain_id',
+    ])
+    .where('account_id', '=', given.account_id)
+    .where('uuid', '=', given.uuid),
 );
 
 const revokeOthers = prepared((db, given: { account_id: string; device_uuid: string; tbs_sha256: string }) =>
@@ -233,8 +300,10 @@ export async function completeIssuance(tx: Tx, args: Signed): Promise<void> {
   if (again) tx.changed({ kind: 'device', account_id, device_uuid: device.uuid });
 }
 
+type Completed = Awaited<ReturnType<typeof byUuid>>[number];
+
 /** Here, and not where the ID was reserved: what is abandoned was never there, and one insert tells of it all. */
-function tellOfIssuance(tx: Tx, device: Device, completed: CertificateRecord, again: boolean): void {
+function tellOfIssuance(tx: Tx, device: Completed, completed: IssuedCertificate, again: boolean): void {
   if (again) tx.event(deviceKeyChanged(device, completed.public_key_sha256));
   else tx.event(deviceAdded(device, completed));
   tx.event(deviceProvisioned(device, completed, again));

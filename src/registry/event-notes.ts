@@ -26,7 +26,11 @@ export function deviceAdded(
 }
 
 /** A certificate that the server made for a device; `again` where it had one before. */
-export function deviceProvisioned(device: Named, certificate: CertificateRecord, again: boolean): NewEvent {
+export function deviceProvisioned(
+  device: Named,
+  certificate: Certified & Pick<CertificateRecord, 'provisioning_key_id'>,
+  again: boolean,
+): NewEvent {
   const { account_id } = device;
   const { provisioning_key_id: provisioning_key } = certificate;
   const data = { ...deviceOf(device), provisioning_key, again, ...certificateOf(certificate) };

@@ -79,10 +79,27 @@ export async function recordEvents(tx: Tx, { events }: { events: readonly NewEve
   for (const event of events) tx.event(event);
 }
 
-/** Takes events from before an instant away, the oldest first, `limit` of them at most. Gives how many there were. */
+/** How far ahead the days of events are made, in milliseconds. */
+const daysAhead = 7 * 24 * 60 * 60 * 1000;
+
+/**
+ * Where the database divides events by days: makes those to come, and takes the oldest one away whose events are all from
+ * before an instant. Gives whether there was one. Throws `unavailable` where the database is read for too long meanwhile.
+ */
+export async function turnEventDays(tx: Tx, { before }: { before: number }): Promise<boolean> {
+  if (tx.days === null) return false;
+  await tx.days.make('events', { from: tx.now, to: tx.now + daysAhead });
+  return tx.days.dropOldest('events', before);
+}
+
+/**
+ * Takes events from before an instant away, the oldest first, `limit` of them at most; none of a day that goes whole
+ * (`turnEventDays`). Gives how many there were.
+ */
 export async function pruneEvents(tx: Tx, { before, limit }: { before: number; limit: number }): Promise<number> {
+  const table = (tx.days?.rest('events') ?? 'events') as 'events';
   const old = await tx.db
-    .selectFrom('events')
+    .selectFrom(table)
     .select(['id', 'account_id'])
     .where('at', '<', before)
     .orderBy('at')
@@ -96,9 +113,11 @@ export async function pruneEvents(tx: Tx, { before, limit }: { before: number; l
     await tx.db
       .insertInto('event_prunings')
       .values({ account_id, last_id })
-      .onConflict((conflict) => conflict.column('account_id').doUpdateSet({ last_id }))
+      .onConflict((conflict) =>
+        conflict.column('account_id').doUpdateSet({ last_id }).where('event_prunings.last_id', '<', last_id),
+      )
       .execute();
   }
-  for (const { id } of old) await tx.db.deleteFrom('events').where('id', '=', id).execute();
+  for (const { id } of old) await tx.db.deleteFrom(table).where('id', '=', id).execute();
   return old.length;
 }

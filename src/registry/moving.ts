@@ -13,12 +13,15 @@ import { migrations } from './migrations.ts';
 import { isBroken, overClient, postgresTypes } from './postgres.ts';
 import { away, Connections, type PostgresSettings } from './postgres-connections.ts';
 import { lockKey } from './postgres-commit.ts';
+import { PostgresDays } from './postgres-days.ts';
 import { masterKeyRow } from './sealed-values.ts';
 import { serverValue } from './server-values.ts';
 import type { Tables } from './tables.ts';
 
 /** Rows that are carried over in one transaction, and that are read at once. */
 const rowsAtOnce = 500;
+/** Events of longer ago, in milliseconds, are about to be taken away whatever `events.kept` says. */
+const mostDays = 366 * 24 * 60 * 60 * 1000;
 /** What belongs to the processes on a database, and to its own making. */
 const notCarried = new Set(['migrations', 'nodes', 'lanes', 'changes', 'sqlite_sequence']);
 
@@ -72,6 +75,7 @@ async function move(source: Db, client: pg.Client, { now, heard, beforeWhole }: 
   await migrate(target, postgresTypes, migrations, now);
   const tables = await tablesOf(source);
   const progress = await begin(source, target, tables);
+  await makeDays(source, client, now);
   await setTriggers(client, 'disable');
   for (const table of tables) {
     await carry(source, target, table, progress);
@@ -103,6 +107,20 @@ async function setTriggers(client: pg.Client, how: 'enable' | 'disable'): Promis
     where not tgisinternal and relnamespace = current_schema()::regnamespace`,
   );
   for (const { name } of rows) await client.query(`alter table "${name}" ${how} trigger user`);
+}
+
+/** The days in which the events of the file lie are there before them, as if they had been written here. */
+async function makeDays(source: Db, client: pg.Client, now: number): Promise<void> {
+  const { first } = await source
+    .selectFrom('events')
+    .select(({ fn }) => fn.min('at').as('first'))
+    .where('at', '>', now - mostDays)
+    .executeTakeFirstOrThrow();
+  if (first === null) return;
+  await client.query('begin');
+  // Nobody else is at work here.
+  await new PostgresDays(client, async () => {}).make('events', { from: first, to: now });
+  await client.query('commit');
 }
 
 interface Table {

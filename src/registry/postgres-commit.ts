@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { Problem } from '../problem.ts';
-import type { Actor } from './acting.ts';
+import { type Actor, waitsForOthers } from './acting.ts';
 import type { Change } from './changes.ts';
 import type { Writing } from './commit-thread.ts';
 import { asProblem, type Tx } from './database.ts';
@@ -12,6 +12,7 @@ import type { Neighbours } from './neighbours.ts';
 import type { AuditNote, NewEvent } from './notes.ts';
 import { isBroken, isTransient, overClient } from './postgres.ts';
 import { away, type Connections } from './postgres-connections.ts';
+import { PostgresDays } from './postgres-days.ts';
 import type { Tables } from './tables.ts';
 import type { WriteLock } from './write-locks.ts';
 
@@ -134,6 +135,7 @@ async function transact(
   const { instance, writing } = options;
   await begin(client, instance, lane, lock);
   const db = overClient<Tables>(client);
+  const days = new PostgresDays(client, () => lockName(client, 'feed'));
   const outcomes: WriteOutcome[] = [];
   const changes: Change[] = [];
   const events: NewEvent[] = [];
@@ -165,6 +167,7 @@ async function transact(
         event: (event) => void events.push(event),
         // PostgreSQL's vacuum decides when the pages of a deleted row are written over.
         purge: () => {},
+        days,
       };
       const value = await write(tx, args);
       if (rehearsal) {
@@ -189,11 +192,6 @@ async function transact(
   commit.asked = { outcomes, changes, events: events.length > 0, toConfirm: confirm ? last : null };
   await client.query('commit');
   return commit.asked;
-}
-
-/** Whether somebody waits to hear that what he changed holds everywhere. */
-export function waitsForOthers({ kind }: Actor): boolean {
-  return kind === 'operator' || kind === 'token' || kind === 'socket';
 }
 
 /** Events in one statement at most: PostgreSQL counts the parameters of one with 16 bits. */

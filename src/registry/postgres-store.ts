@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import { Metrics, secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
-import { presentActor } from './acting.ts';
+import { presentActor, waitsForOthers } from './acting.ts';
 import { Changes } from './changes.ts';
 import type { Writing } from './commit-thread.ts';
 import { asProblem, lockDirectory } from './database.ts';
@@ -20,7 +20,6 @@ import {
   type Lane,
   lockKey,
   lockName,
-  waitsForOthers,
   type WriteOutcome,
 } from './postgres-commit.ts';
 import { Connections, type PostgresSettings } from './postgres-connections.ts';
@@ -160,11 +159,12 @@ class PostgresStore<W extends Writes> implements Store<Tables, W> {
     return this.#ask(name, args, true);
   }
 
-  async alone(what: string): Promise<AsyncDisposable> {
+  async alone(what: string, signal?: AbortSignal): Promise<AsyncDisposable> {
     const until = performance.now() + aloneWithin;
     const client = await this.#commit.connections.single();
     try {
       for (;;) {
+        signal?.throwIfAborted();
         const { rows } = await client.query<{ mine: number }>(
           `select pg_try_advisory_lock(${lockKey(`alone ${what}`)}) as mine`,
         );

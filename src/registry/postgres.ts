@@ -21,6 +21,7 @@ import type pg from 'pg';
 import { Problem } from '../problem.ts';
 import { type ColumnTypes, triggerHead } from './column-types.ts';
 import { asProblem } from './database.ts';
+import { restOf } from './history-days.ts';
 import { away, type Connections } from './postgres-connections.ts';
 
 /** Statements that the server keeps prepared, by their text: those that are written the same way each time. */
@@ -194,6 +195,14 @@ export const postgresTypes: ColumnTypes = {
   bytes: 'bytea',
   instant: 'bigint',
   counter: { type: 'bigserial', build: (column) => column.primaryKey() },
+  // What divides a table is part of its key (PostgreSQL, "Limitations" of declarative partitioning).
+  async history(db, { name, instant }, columns) {
+    await columns(db.schema.createTable(name).addColumn('id', 'bigserial', (column) => column.notNull()))
+      .addPrimaryKeyConstraint(`${name}_key`, ['id', instant])
+      .modifyEnd(sql`partition by range (${sql.ref(instant)})`)
+      .execute();
+    await sql`create table ${sql.table(restOf(name))} partition of ${sql.table(name)} default`.execute(db);
+  },
   tableEnd: sql``,
   trigger: (trigger) => [
     sql.raw(

@@ -29,30 +29,40 @@ interface Kept {
 }
 
 /** The one connection. Every query is done when its function returns; the promise is Kysely's form, not a wait. */
-class SqliteConnection implements DatabaseConnection {
+export class SqliteConnection implements DatabaseConnection {
   readonly #database: DatabaseSync;
-  readonly #took: Took;
+  readonly #took: Took | null;
   readonly #kept = new Map<string, Kept>();
 
-  constructor(database: DatabaseSync, took: Took) {
+  constructor(database: DatabaseSync, took: Took | null) {
     this.#database = database;
     this.#took = took;
   }
 
-  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+    return this.#timed(() => {
+      const { statement, columns } = this.#statement(sql);
+      if (columns.length > 0) return { rows: rowsOf<R>(statement, columns, parameters as SQLInputValue[]) };
+      return { rows: [], numAffectedRows: BigInt(statement.run(...(parameters as SQLInputValue[])).changes) };
+    });
+  }
+
+  /** The rows of a query, without what Kysely does around it: for those that every request makes. */
+  rows<R>(sql: string, parameters: readonly unknown[]): R[] {
+    return this.#timed(() => {
+      const { statement, columns } = this.#statement(sql);
+      return rowsOf<R>(statement, columns, parameters as SQLInputValue[]);
+    });
+  }
+
+  #timed<Result>(query: () => Result): Result {
+    if (this.#took === null) return query();
     const began = performance.now();
     try {
-      return this.#execute(query);
+      return query();
     } finally {
       this.#took(performance.now() - began);
     }
-  }
-
-  #execute<R>(query: CompiledQuery): QueryResult<R> {
-    const { statement, columns } = this.#statement(query.sql);
-    const parameters = query.parameters as SQLInputValue[];
-    if (columns.length === 0) return { rows: [], numAffectedRows: BigInt(statement.run(...parameters).changes) };
-    return { rows: readAll(statement, parameters).map((values) => toObject(columns, values) as R) };
   }
 
   streamQuery(): never {
@@ -70,6 +80,10 @@ class SqliteConnection implements DatabaseConnection {
     this.#kept.set(sql, kept);
     return kept;
   }
+}
+
+function rowsOf<R>(statement: StatementSync, columns: string[], parameters: SQLInputValue[]): R[] {
+  return readAll(statement, parameters).map((values) => toObject(columns, values) as R);
 }
 
 /**
@@ -102,9 +116,9 @@ class SqliteDriver implements Driver {
   readonly #database: DatabaseSync;
   readonly #connection: SqliteConnection;
 
-  constructor(database: DatabaseSync, took: Took) {
+  constructor(database: DatabaseSync, connection: SqliteConnection) {
     this.#database = database;
-    this.#connection = new SqliteConnection(database, took);
+    this.#connection = connection;
   }
 
   async init(): Promise<void> {}
@@ -132,16 +146,16 @@ class SqliteDriver implements Driver {
 
 /** Works on an open database, which whoever opened it closes: Kysely does not end what it was not asked to query. */
 export class SqliteDialect implements Dialect {
+  readonly connection: SqliteConnection;
   readonly #database: DatabaseSync;
-  readonly #took: Took;
 
-  constructor(database: DatabaseSync, took: Took = () => {}) {
+  constructor(database: DatabaseSync, took: Took | null = null) {
+    this.connection = new SqliteConnection(database, took);
     this.#database = database;
-    this.#took = took;
   }
 
   createDriver(): Driver {
-    return new SqliteDriver(this.#database, this.#took);
+    return new SqliteDriver(this.#database, this.connection);
   }
 
   createQueryCompiler(): SqliteQueryCompiler {
@@ -162,6 +176,10 @@ export const sqliteTypes: ColumnTypes = {
   bytes: 'blob',
   instant: 'integer',
   counter: { type: 'integer', build: (column) => column.primaryKey().autoIncrement() },
+  history: (db, { name }, columns) =>
+    columns(db.schema.createTable(name).addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement()))
+      .modifyEnd(sql`strict`)
+      .execute(),
   tableEnd: sql`strict`,
   trigger: (trigger) => [sql.raw(`${triggerHead(trigger)} begin ${trigger.does.join('; ')}; end`)],
 };

@@ -3,10 +3,11 @@
 import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { Metrics, type Samples, secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
-import { presentActor, presentInstance } from './acting.ts';
+import { presentActor, presentInstance, waitsForOthers } from './acting.ts';
 import { Changes } from './changes.ts';
 import { lockDirectory, openForReading, overSqlite } from './database.ts';
 import type { Failure, Message, Request, Start, Writing } from './commit-thread.ts';
@@ -33,16 +34,18 @@ export interface Store<D, W extends Writes> extends AsyncDisposable {
   readonly counted: { readonly writes: number; readonly commits: number };
   /**
    * Runs a function of `writes` in the writer thread, as asked for by who acts (acting.ts), together with all that waits
-   * there, in one transaction. Resolves when that is on the disk and every listener of `changes` has been told. Rejects
+   * there, in one transaction. Resolves when that is on the disk and every listener of `changes` has been told; for an
+   * operator when all have acted on it, or have had their time. Rejects
    * with what the function threw (then nothing of it is left), or with Problem `unavailable` where the disk failed, the
    * writer died or all is closed.
    */
   write<N extends NameIn<W>>(name: N, args: ArgumentsIn<W, N>): Promise<ResultIn<W, N>>;
   /**
    * Waits until no other process that shares the database does `what`, and keeps them from it until disposed of: for what
-   * one of them is to make where it is missing. Throws Problem `unavailable` where another has been at it for a minute.
+   * one of them is to make where it is missing. Throws Problem `unavailable` where another has been at it for a minute, and
+   * the reason of `signal` where it is aborted meanwhile.
    */
-  alone(what: string): Promise<AsyncDisposable>;
+  alone(what: string, signal?: AbortSignal): Promise<AsyncDisposable>;
   /**
    * Runs a write as `write` does, and undoes it: gives what it would give and rejects as it would, and nothing is left of
    * it, no entry and no event; nobody is told. For dry runs.
@@ -116,6 +119,9 @@ function opened(worker: Worker): Promise<void> {
   });
 }
 
+/** How long an operator waits for listeners to have acted, in milliseconds: they may have very many connections to judge. */
+const actsWithin = 10_000;
+
 class SqliteStore<D, W extends Writes> implements Store<D, W> {
   /** A file is there as long as the process is. */
   readonly standing = { reachable: true } as const;
@@ -129,7 +135,7 @@ class SqliteStore<D, W extends Writes> implements Store<D, W> {
   readonly #onFailure: (error: Error) => void;
   readonly #metrics: Metrics;
   /** What the thread has not answered yet, in the order in which it was asked. */
-  readonly #pending: (PromiseWithResolvers<unknown> & { began: number })[] = [];
+  readonly #pending: (PromiseWithResolvers<unknown> & { began: number; waits: boolean })[] = [];
   /** Those of `pending` that the thread has not been told of: what one turn of the event loop asks for goes out together. */
   #asked: Request[] = [];
   #state: 'open' | 'closing' | 'failed' = 'open';
@@ -178,10 +184,11 @@ class SqliteStore<D, W extends Writes> implements Store<D, W> {
 
   #ask<N extends NameIn<W>>(name: N, args: ArgumentsIn<W, N>, rehearsal: boolean): Promise<ResultIn<W, N>> {
     if (this.#state !== 'open') return Promise.reject(unavailable());
-    const pending = { ...Promise.withResolvers<unknown>(), began: performance.now() };
+    const by = presentActor();
+    const pending = { ...Promise.withResolvers<unknown>(), began: performance.now(), waits: waitsForOthers(by) };
     try {
       const instance = presentInstance() ?? this.instance;
-      this.#asked.push({ name, args: copied(args), now: this.#clock(), by: presentActor(), instance, rehearsal });
+      this.#asked.push({ name, args: copied(args), now: this.#clock(), by, instance, rehearsal });
       this.#pending.push(pending);
       if (this.#asked.length === 1) setImmediate(() => this.#send());
     } catch (error) {
@@ -213,18 +220,21 @@ class SqliteStore<D, W extends Writes> implements Store<D, W> {
     this.#metrics.registryCommits.observe(took / 1_000);
     this.#metrics.registryCommitSizes.observe(outcomes.length);
     const answered = this.#pending.splice(0, outcomes.length);
+    const acting: Promise<unknown>[] = [];
     try {
-      for (const change of changes) void this.changes.tell(change);
+      for (const change of changes) acting.push(this.changes.tell(change));
       if (events) this.changes.tellOfEvents();
     } catch (error) {
       this.#fail(error as Error);
     }
-    for (const [index, { resolve, reject, began }] of answered.entries()) {
+    const acted = Promise.allSettled(acting);
+    for (const [index, { resolve, reject, began, waits }] of answered.entries()) {
       const outcome = outcomes[index]!;
       const done = 'value' in outcome;
       this.#metrics.registryWrites.observe({ outcome: done ? 'written' : 'refused' }, secondsSince(began));
-      if (done) resolve(outcome.value);
-      else reject(toError(outcome));
+      if (!done) reject(toError(outcome));
+      else if (!waits || acting.length === 0) resolve(outcome.value);
+      else void Promise.race([acted, pause(actsWithin, undefined, { ref: false })]).then(() => resolve(outcome.value));
     }
   }
 

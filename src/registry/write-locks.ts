@@ -52,7 +52,7 @@ const exceptions = new Map<string, WriteLock>([
   ...area('refusals', 'recordRefusals', 'tallyRefusals', 'tellRefusals', 'pruneRefusals'),
   ...area('reports', 'pruneReports'),
   ...area('idempotency', 'reserveIdempotencyKey', 'completeIdempotencyKey', 'releaseIdempotencyKey'),
-  ...area('events', 'pruneEvents', 'recordEvents'),
+  ...area('events', 'pruneEvents', 'recordEvents', 'turnEventDays'),
   ...area('nodes', 'forgetNode', 'leaveBehind'),
   ...area('token use', 'recordTokenUse'),
   ...area(

@@ -46,7 +46,7 @@ import {
   trustKey,
 } from './fleet-root-cas.ts';
 import { changeDevices } from './fleet-changes.ts';
-import { pruneEvents, recordEvents } from './events.ts';
+import { pruneEvents, recordEvents, turnEventDays } from './events.ts';
 import { recordExpiryLook, tellOfEnds } from './expiry.ts';
 import { recordGatewayCa, switchGatewayCa, recordGatewayCertificate } from './gateway-cas.ts';
 import { completeIdempotencyKey, releaseIdempotencyKey, reserveIdempotencyKey } from './idempotency-keys.ts';
@@ -211,6 +211,7 @@ export const writes = {
   recordArrival,
   recordTrustSet,
   recordNarrowing,
+  turnEventDays,
   pruneEvents,
   recordEvents,
   tellOfEnds,

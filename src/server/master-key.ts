@@ -13,6 +13,7 @@ import { operatorKeyContext } from '../issuing/operator-ca.ts';
 import type { Log } from '../log.ts';
 import { totpContext } from '../login/totp.ts';
 import type { Custody } from '../operator/custody-routes.ts';
+import type { ReadinessFault } from '../operator/readiness.ts';
 import { webhookSecretContext } from '../notification/webhook-secret.ts';
 import { accountFileContext } from '../provisioning/account-file.ts';
 import { Problem } from '../problem.ts';
@@ -20,6 +21,7 @@ import { upstreamKeyContext } from '../provisioning/upstream.ts';
 import { isMasterKeyAgreed, masterKeyAnswers } from '../registry/master-key-agreement.ts';
 import { masterKeyRow, type SealedPlace, sealedValues } from '../registry/sealed-values.ts';
 import type { Registry } from '../registry/writer.ts';
+import { formatInstant } from '../time.ts';
 import { ticketKeyContext } from './ticket-keys.ts';
 
 /** How long the other nodes have to say that they have the next master key, in milliseconds, and how often that is looked at. */
@@ -28,20 +30,21 @@ const answerPause = 100;
 
 /**
  * Opens the master key, whose seal then serves. `begun` is called when a rotation has begun, before anything is put under
- * the next key. Throws CustodyProblem where the key is not there, or not the right one.
+ * the next key; `following` is told why this node cannot follow one that another began, or null once nothing keeps it. Throws CustodyProblem where the key is not there, or not the right one.
  */
 export async function openMasterKey(
   config: Config,
   registry: Registry,
   log: Log,
   begun: () => Promise<void> = async () => {},
+  following: (fault: string | null) => void = () => {},
 ): Promise<MasterKey> {
   const shared = config.database.url !== null;
   const masterKey = await MasterKey.open(
     sourcesOf(config),
     recordsIn(registry, begun, shared ? nodesOf(registry) : undefined),
   );
-  if (shared) await followOthers(masterKey, registry, log, begun);
+  if (shared) await followOthers(masterKey, registry, log, { begun, following });
   const { setting } = masterKey.source;
   if (setting !== null && setting === config.custody.nextMasterKey?.setting && !masterKey.interrupted) {
     log.warn({ setting }, 'the master key has been rotated: the next one is to take the place of the one before it');
@@ -60,7 +63,7 @@ async function followOthers(
   masterKey: MasterKey,
   registry: Registry,
   log: Log,
-  begun: () => Promise<void>,
+  { begun, following }: { begun: () => Promise<void>; following: (fault: string | null) => void },
 ): Promise<void> {
   const follow = async (): Promise<void> => {
     let fault: string | null = null;
@@ -71,6 +74,7 @@ async function followOthers(
       log.error({ err: error }, 'this node cannot follow the rotation of the master key');
       fault = (error as Error).message;
     }
+    following(fault);
     const next = await masterKeyRow(registry.read, 'next');
     if (next !== null) await registry.write('answerMasterKey', { proof: next.proof, fault });
   };
@@ -82,18 +86,35 @@ async function followOthers(
   await follow();
 }
 
+/** What `/readyz` tells of a node that cannot follow a rotation of the master key, and where it is told of that. */
+export function rotationFaults(clock: () => number): {
+  readonly tell: (fault: string | null) => void;
+  readonly faults: () => ReadinessFault[];
+} {
+  let since: number | null = null;
+  let reason = '';
+  return {
+    tell(fault) {
+      since = fault === null ? null : (since ?? clock());
+      reason = `This node cannot follow the rotation of the master key. ${fault}`;
+    },
+    faults: () => (since === null ? [] : [{ part: 'master_key', reason, since: formatInstant(since) }]),
+  };
+}
+
 /** The nodes on a shared database, as a rotation has to do with them. */
 function nodesOf(registry: Registry): OtherNodes {
   const { read, instance } = registry;
   return {
-    alone: () => registry.alone('rotation of the master key'),
+    alone: (signal) => registry.alone('rotation of the master key', signal),
     agreed: (next) => isMasterKeyAgreed(read, next),
-    async agree() {
+    async agree(signal) {
       const next = await masterKeyRow(read, 'next');
       if (next === null) throw new Problem('conflict', 'The rotation of the master key was given up.');
       const { proof } = next;
       const until = performance.now() + answersWithin;
       for (;;) {
+        signal.throwIfAborted();
         const answers = await masterKeyAnswers(read, { proof, instance });
         const without = answers.filter(({ answer }) => answer === null || answer.fault !== null);
         if (without.length === 0) break;

@@ -11,7 +11,7 @@ import { ownerStanding } from '../provisioning/owner-standing.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import type { TrustFile } from '../provisioning/trust-file.ts';
 import { accountById } from '../registry/accounts.ts';
-import { actAs, type Actor, presentActor, writingFor } from '../registry/acting.ts';
+import { actAs, presentActor, waitsForOthers, writingFor } from '../registry/acting.ts';
 import type { Outcome } from '../registry/commit-thread.ts';
 import { failureOf } from '../registry/forwarding-store.ts';
 import type { Registry, WriteName } from '../registry/writer.ts';
@@ -242,7 +242,7 @@ export class Workers implements AsyncDisposable {
   #confirming(registry: Registry): Registry {
     const confirmed = async <Result>(written: Promise<Result>): Promise<Result> => {
       const result = await written;
-      await this.#confirmations.all(isOperators(presentActor()));
+      await this.#confirmations.all(waitsForOthers(presentActor()));
       return result;
     };
     return {
@@ -257,7 +257,7 @@ export class Workers implements AsyncDisposable {
       },
       write: (name, args) => confirmed(registry.write(name, args)),
       rehearse: (name, args) => registry.rehearse(name, args),
-      alone: (what) => registry.alone(what),
+      alone: (what, signal) => registry.alone(what, signal),
       [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose](),
     };
   }
@@ -308,9 +308,4 @@ export class Workers implements AsyncDisposable {
     this.#killAll();
     await Promise.all(this.#processes.map(({ ended }) => ended));
   }
-}
-
-/** Whether it is people, or tools of theirs, who act. */
-function isOperators({ kind }: Actor): boolean {
-  return kind === 'operator' || kind === 'token' || kind === 'socket';
 }

@@ -119,9 +119,7 @@ function readCertificate(der: Buffer): Certificate {
   const extensions =
     version === 3 && fields[0]?.tag === contextTag(3, true) ? readExtensions(inner(fields.shift()!)) : noExtensions;
   if (fields.length > 0) throw new DerError(`It has parts that a certificate of version ${version} cannot have.`);
-  let sha256: string | undefined;
-  let tbsSha256: string | undefined;
-  return {
+  return new ReadCertificate({
     der,
     tbs: tbs!.raw,
     version,
@@ -135,13 +133,50 @@ function readCertificate(der: Buffer): Certificate {
     notAfter: readTime(validity[1], 'notAfter'),
     publicKey,
     extensions,
-    get sha256() {
-      return (sha256 ??= hash('sha256', der, 'hex'));
-    },
-    get tbsSha256() {
-      return (tbsSha256 ??= hash('sha256', tbs!.raw, 'hex'));
-    },
-  };
+  });
+}
+
+/** A certificate whose digests are made when they are first asked for. */
+class ReadCertificate implements Certificate {
+  readonly der: Buffer;
+  readonly tbs: Buffer;
+  readonly version: Certificate['version'];
+  readonly serial: string;
+  readonly signatureAlgorithm: string;
+  readonly signatureScheme: SignatureAlgorithm;
+  readonly signature: Buffer;
+  readonly issuer: Name;
+  readonly subject: Name;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly publicKey: PublicKey;
+  readonly extensions: Extensions;
+  #sha256: string | undefined;
+  #tbsSha256: string | undefined;
+
+  constructor(read: Omit<Certificate, 'sha256' | 'tbsSha256'>) {
+    this.der = read.der;
+    this.tbs = read.tbs;
+    this.version = read.version;
+    this.serial = read.serial;
+    this.signatureAlgorithm = read.signatureAlgorithm;
+    this.signatureScheme = read.signatureScheme;
+    this.signature = read.signature;
+    this.issuer = read.issuer;
+    this.subject = read.subject;
+    this.notBefore = read.notBefore;
+    this.notAfter = read.notAfter;
+    this.publicKey = read.publicKey;
+    this.extensions = read.extensions;
+  }
+
+  get sha256(): string {
+    return (this.#sha256 ??= hash('sha256', this.der, 'hex'));
+  }
+
+  get tbsSha256(): string {
+    return (this.#tbsSha256 ??= hash('sha256', this.tbs, 'hex'));
+  }
 }
 
 /**

@@ -7,11 +7,45 @@ export class DerError extends Error {
   override readonly name = 'DerError';
 }
 
-/** One DER value. `tag` is its identifier octet; `content` and `raw` (identifier, length, content) share its memory. */
-export interface Element {
+/**
+ * One DER value. `tag` is its identifier octet; `content` and `raw` (identifier, length, content) share its memory. They
+ * are made when they are first asked for: of most values, which only hold others, nobody asks.
+ */
+export class Element {
   readonly tag: number;
-  readonly content: Buffer;
-  readonly raw: Buffer;
+  readonly #bytes: Buffer;
+  readonly #at: number;
+  readonly #start: number;
+  readonly #end: number;
+  #content: Buffer | undefined;
+  #raw: Buffer | undefined;
+
+  /** It begins at `at` in `bytes`, its content at `start`, and both end at `end`. */
+  constructor(tag: number, bytes: Buffer, { at, start, end }: { at: number; start: number; end: number }) {
+    this.tag = tag;
+    this.#bytes = bytes;
+    this.#at = at;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  get content(): Buffer {
+    return (this.#content ??= this.#bytes.subarray(this.#start, this.#end));
+  }
+
+  get raw(): Buffer {
+    return (this.#raw ??= this.#bytes.subarray(this.#at, this.#end));
+  }
+
+  /** The elements that its content is, end to end. */
+  inside(): Element[] {
+    return elementsIn(this.#bytes, this.#start, this.#end);
+  }
+
+  /** Where it ends in the bytes that it was read from. */
+  get end(): number {
+    return this.#end;
+  }
 }
 
 /** Identifier octets of the universal types that X.509 uses (ITU-T X.680 §8.4). */
@@ -44,33 +78,43 @@ export function contextTag(n: number, constructed: boolean): number {
 /** The longest object identifier that is read, in content octets: a 128-bit arc (X.667) takes 19. */
 const oidLimit = 64;
 
-/** Reads the element that starts at `offset`; it may be followed by more. Throws DerError. */
-function elementAt(bytes: Buffer, offset: number): Element {
-  const tag = bytes[offset];
-  const first = bytes[offset + 1];
-  if (tag === undefined || first === undefined) throw new DerError('The bytes end before the element does.');
+/** Reads the element that starts at `at` and ends by `limit`; it may be followed by more. Throws DerError. */
+function elementAt(bytes: Buffer, at: number, limit: number): Element {
+  if (at + 2 > limit) throw new DerError('The bytes end before the element does.');
+  const tag = bytes[at]!;
+  const first = bytes[at + 1]!;
   // X.509 has no tag above 30, and a second way to write the small ones would not be DER.
   if ((tag & 0x1f) === 0x1f) throw new DerError('An element has a tag of several octets, which X.509 does not use.');
-  let start = offset + 2;
+  let start = at + 2;
   let length = first;
   if (first >= 0x80) {
     const octets = first & 0x7f;
     if (octets === 0) throw new DerError('An element has an indefinite length, which DER does not allow.');
     if (octets > 4) throw new DerError('An element claims a length of more than four octets.');
-    if (start + octets > bytes.length) throw new DerError('The bytes end before the element does.');
+    if (start + octets > limit) throw new DerError('The bytes end before the element does.');
     length = bytes.readUIntBE(start, octets);
     if (length < 0x80 || bytes[start] === 0) throw new DerError('A length is not written in its shortest form.');
     start += octets;
   }
   const end = start + length;
-  if (end > bytes.length) throw new DerError('The bytes end before the element does.');
-  return { tag, content: bytes.subarray(start, end), raw: bytes.subarray(offset, end) };
+  if (end > limit) throw new DerError('The bytes end before the element does.');
+  return new Element(tag, bytes, { at, start, end });
+}
+
+function elementsIn(bytes: Buffer, start: number, end: number): Element[] {
+  const found: Element[] = [];
+  for (let at = start; at < end;) {
+    const element = elementAt(bytes, at, end);
+    found.push(element);
+    at = element.end;
+  }
+  return found;
 }
 
 /** Reads a buffer that is exactly one element. Throws DerError, also where bytes follow it. */
 export function readElement(bytes: Buffer): Element {
-  const element = elementAt(bytes, 0);
-  if (element.raw.length !== bytes.length) throw new DerError('There are bytes after the end of the element.');
+  const element = elementAt(bytes, 0, bytes.length);
+  if (element.end !== bytes.length) throw new DerError('There are bytes after the end of the element.');
   return element;
 }
 
@@ -79,13 +123,7 @@ export function readElement(bytes: Buffer): Element {
  * recurses: how deep a reader goes is fixed by the grammar it follows, never by the bytes. Throws DerError.
  */
 export function elements(content: Buffer): Element[] {
-  const found: Element[] = [];
-  for (let offset = 0; offset < content.length;) {
-    const element = elementAt(content, offset);
-    found.push(element);
-    offset += element.raw.length;
-  }
-  return found;
+  return elementsIn(content, 0, content.length);
 }
 
 /** The element itself, where it is there and has this tag; `what` names it in the sentence of the DerError. */
@@ -97,7 +135,7 @@ export function expectTag(element: Element | undefined, tag: number, what: strin
 
 /** The elements inside one that has this tag. Throws DerError. */
 export function children(element: Element | undefined, tag: number, what: string): Element[] {
-  return elements(expectTag(element, tag, what).content);
+  return expectTag(element, tag, what).inside();
 }
 
 /** The one element inside an EXPLICIT tag. Throws DerError. */
@@ -110,8 +148,22 @@ export function readOid(element: Element | undefined, what = 'object identifier'
   return oidOf(expectTag(element, tags.oid, what).content);
 }
 
+/** Object identifiers that have been read, by their octets; those of all certificates are few. */
+const knownOids = new Map<string, string>();
+/** Strangers may send any: what is beyond so many is read anew each time. */
+const mostKnownOids = 500;
+
 /** The dotted form of an object identifier's content octets, for IMPLICIT tags. Throws DerError. */
 export function oidOf(content: Buffer): string {
+  const octets = content.length > oidLimit ? '' : content.toString('latin1');
+  const known = knownOids.get(octets);
+  if (known !== undefined) return known;
+  const dotted = dottedOf(content);
+  if (knownOids.size < mostKnownOids) knownOids.set(octets, dotted);
+  return dotted;
+}
+
+function dottedOf(content: Buffer): string {
   if (content.length === 0 || content.length > oidLimit) throw new DerError('An object identifier has an odd length.');
   let dotted = '';
   let arc = 0n;

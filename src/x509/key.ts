@@ -65,21 +65,32 @@ export function parsePublicKey(spki: Uint8Array): PublicKey {
   const [type, parameters, more] = children(algorithm, tags.sequence, 'public key algorithm');
   if (more !== undefined) throw new DerError('The public key algorithm has more parts than two.');
   const { kind, bits, canonical } = readKey(readOid(type), parameters, readBitStringOctets(key, 'public key bits'));
-  const canonicalSpki = canonical ?? bytes;
-  let sha256: string | undefined;
-  let keyObject: KeyObject | undefined;
-  return {
-    spki: bytes,
-    canonicalSpki,
-    kind,
-    bits,
-    get sha256() {
-      return (sha256 ??= hash('sha256', canonicalSpki, 'hex'));
-    },
-    toKeyObject() {
-      return (keyObject ??= makeKeyObject(bytes));
-    },
-  };
+  return new ReadPublicKey(bytes, { kind, bits, canonical });
+}
+
+/** A key whose hash and object are made when they are first asked for. */
+class ReadPublicKey implements PublicKey {
+  readonly spki: Buffer;
+  readonly canonicalSpki: Buffer;
+  readonly kind: PublicKeyKind;
+  readonly bits: number;
+  #sha256: string | undefined;
+  #keyObject: KeyObject | undefined;
+
+  constructor(spki: Buffer, { kind, bits, canonical }: Reading) {
+    this.spki = spki;
+    this.canonicalSpki = canonical ?? spki;
+    this.kind = kind;
+    this.bits = bits;
+  }
+
+  get sha256(): string {
+    return (this.#sha256 ??= hash('sha256', this.canonicalSpki, 'hex'));
+  }
+
+  toKeyObject(): KeyObject {
+    return (this.#keyObject ??= makeKeyObject(this.spki));
+  }
 }
 
 function readKey(type: string, parameters: Element | undefined, key: Buffer): Reading {

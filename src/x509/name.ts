@@ -64,24 +64,36 @@ export function parseName(element: Element | undefined, what = 'name'): Name {
   const sets = children(element, tags.sequence, what);
   const { raw } = element!;
   if (raw.length > nameLimit) throw new DerError(`The ${what} is longer than ${nameLimit / 1024} KiB.`);
-  const rdns = sets.map(readRdn);
-  let text: string | undefined;
-  let prepared: readonly string[] | undefined;
-  let key: string | undefined;
-  return {
-    der: raw,
-    attributes: rdns.flat(),
-    get text() {
-      return (text ??= rdns.map(textOf).toReversed().join(','));
-    },
-    get prepared() {
-      return (prepared ??= rdns.map(preparedRdn));
-    },
-    get key() {
-      // No RDN's key has a line break in it: they are JSON.
-      return (key ??= this.prepared.join('\n'));
-    },
-  };
+  return new ReadName(raw, sets.map(readRdn));
+}
+
+/** A name whose text and keys are made when they are first asked for. */
+class ReadName implements Name {
+  readonly der: Buffer;
+  readonly attributes: readonly NameAttribute[];
+  readonly #rdns: readonly ReadAttribute[][];
+  #text: string | undefined;
+  #prepared: readonly string[] | undefined;
+  #key: string | undefined;
+
+  constructor(der: Buffer, rdns: readonly ReadAttribute[][]) {
+    this.der = der;
+    this.attributes = rdns.flat();
+    this.#rdns = rdns;
+  }
+
+  get text(): string {
+    return (this.#text ??= this.#rdns.map(textOf).toReversed().join(','));
+  }
+
+  get prepared(): readonly string[] {
+    return (this.#prepared ??= this.#rdns.map(preparedRdn));
+  }
+
+  get key(): string {
+    // No RDN's key has a line break in it: they are JSON.
+    return (this.#key ??= this.prepared.join('\n'));
+  }
 }
 
 /** An attribute with the octets of its value. */
@@ -100,9 +112,18 @@ function readRdn(element: Element, rdn: number): ReadAttribute[] {
   });
 }
 
+/** The types that names of ours have, encoded. */
+const encodedTypes = new Map<string, Buffer>();
+
 /** Writes a name of one attribute an RDN, each a UTF8String. */
 export function encodeName(attributes: readonly { readonly type: string; readonly value: string }[]): Buffer {
-  return sequence(...attributes.map(({ type, value }) => set(sequence(oid(type), utf8String(value)))));
+  return sequence(...attributes.map(({ type, value }) => set(sequence(encodedType(type), utf8String(value)))));
+}
+
+function encodedType(type: string): Buffer {
+  let encoded = encodedTypes.get(type);
+  if (encoded === undefined) encodedTypes.set(type, (encoded = oid(type)));
+  return encoded;
 }
 
 /** Whether two names are the same one: all RDNs, in order (RFC 5280 §7.1). */

@@ -57,7 +57,7 @@ export function encodePkcs12({
   cas: readonly Buffer[];
 }): Buffer {
   const key = keyTemplate(privateKey.length);
-  const certificates = content(sequence(bag(certificate, pairing), ...cas.map((ca) => bag(ca))));
+  const certificates = content(sequence(bag(certificate, pairing), bagsOf(cas)));
   const safe = sequence(certificates, key.der);
   const template = sequence(version3, content(safe), macTemplate);
 
@@ -102,6 +102,15 @@ function bag(certificate: Buffer, ...attributes: Buffer[]): Buffer {
     explicit(0, sequence(x509Certificate, explicit(0, octetString(certificate)))),
     ...attributes,
   );
+}
+
+const encodedBags = new WeakMap<readonly Buffer[], Buffer>();
+
+/** The bags of further certificates, end to end: an account's devices are given the same ones. */
+function bagsOf(cas: readonly Buffer[]): Buffer {
+  let bags = encodedBags.get(cas);
+  if (bags === undefined) encodedBags.set(cas, (bags = Buffer.concat(cas.map((ca) => bag(ca)))));
+  return bags;
 }
 
 /** The last ContentInfo: the key's bag, with zeros for IV and ciphertext, and where in it these go. */

@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import type { Updateable } from 'kysely';
 import { Problem } from '../../src/problem.ts';
 import type { Db } from '../../src/registry/database.ts';
 import { abandonIssuance, beginIssuance } from '../../src/registry/device-issuance.ts';
 import { reprovisionDevice, revokeDevice } from '../../src/registry/devices.ts';
 import { setFleetRootState } from '../../src/registry/fleet-root-cas.ts';
+import type { ProvisioningKey, Tables } from '../../src/registry/tables.ts';
 import { backends, type Home, insertRows, rowsOf, transactionOn } from '../support/registry.ts';
 
 const rows = rowsOf('mine');
@@ -49,6 +51,10 @@ for (const { name, home: newHome } of backends) {
       const found = db.selectFrom('provisioning_keys').select('uses').where('id', '=', key.id);
       return (await found.executeTakeFirstOrThrow()).uses;
     };
+    const ofKey = (change: Partial<ProvisioningKey>) =>
+      db.updateTable('provisioning_keys').set(change).where('id', '=', key.id).execute();
+    const ofAccount = (change: Updateable<Tables['accounts']>) =>
+      db.updateTable('accounts').set(change).where('id', '=', account_id).execute();
     const abandon = (device_id: string) => abandonIssuance(tx, { account_id, tbs_sha256: `tbs of ${device_id}` });
 
     test('a beginning that comes to nothing gives back the use that it cost', async () => {
@@ -68,6 +74,21 @@ for (const { name, home: newHome } of backends) {
       await abandon(device_id);
       assert.equal(await uses(), key.uses);
     });
+
+    for (const [where, code, change] of [
+      ['its provisioning key is disabled', 'provisioning_key_disabled', () => ofKey({ disabled_at: 1 })],
+      ['its provisioning key has ended', 'provisioning_key_expired', () => ofKey({ not_after: 0 })],
+      ['its account is none for tests', 'provisioning_not_offered', () => ofAccount({ kind: 'production' })],
+      ['the end of its account has begun', 'not_found', () => ofAccount({ deleted_at: 1 })],
+      ['its ID is not on the allow-list', 'device_id_not_allowed', () => ofAccount({ admission: 'allow-list' })],
+    ] as const) {
+      test(`does not begin where ${where}`, async () => {
+        await change();
+        await assert.rejects(begin('unwelcome'), (error) => error instanceof Problem && error.code === code);
+        const made = db.selectFrom('certificates').select('tbs_sha256').where('subject_name', '=', 'unwelcome');
+        assert.deepEqual(await made.execute(), []);
+      });
+    }
 
     for (const [state, code] of [
       ['closed', 'fleet_root_ca_closed'],

@@ -2,11 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { loadConfig } from '../../src/config.ts';
+import { recordOf } from '../../src/custody/proven-key.ts';
+import { createSeal } from '../../src/custody/seal.ts';
+import { openLog } from '../../src/log.ts';
+import { Secret } from '../../src/secret.ts';
+import { openMasterKey } from '../../src/server/master-key.ts';
+import { eventually } from '../support/eventually.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
 import type { Image } from '../support/image.ts';
 import { newDatabase } from '../support/postgres.ts';
+import { openNode } from '../support/postgres-nodes.ts';
 import { temporaryDirectory } from '../support/process.ts';
 import { needs } from '../support/require.ts';
 
@@ -78,6 +86,23 @@ describe(
       }
     });
 
+    test('that a node cannot follow is told of in its /readyz, and no more once it is given up', async () => {
+      const parts = async (at: Fleetroot) => {
+        const said = await fetch(`http://127.0.0.1:${at.server.operatorPort}/readyz`);
+        const { faults = [] } = (await said.json()) as { faults?: { part: string }[] };
+        return faults.map(({ part }) => part);
+      };
+      const third = await openNode(url, 'node-3');
+      // A node that these two were not asked by before it went on: its next key is nobody's here.
+      const row = recordOf(createSeal(new Secret(randomBytes(32))), null);
+      await third.write('beginMasterKeyRotation', { row });
+      for (const at of [one, two]) await eventually(async () => (await parts(at)).includes('master_key'));
+      await third.write('withdrawMasterKeyRotation', {});
+      for (const at of [one, two]) await eventually(async () => !(await parts(at)).includes('master_key'));
+      await third[Symbol.asyncDispose]();
+      await bothServe();
+    });
+
     test('goes on while both work, and each serves and seals at every moment', async () => {
       copyFileSync(file('node-1.next'), file('node-2.next'));
       const rotation = one.json('custody', 'rotate-master');
@@ -98,3 +123,18 @@ describe(
     });
   },
 );
+
+test('a rotation that waits for that of another node ends as soon as its own node does', async () => {
+  await using desk = await temporaryDirectory();
+  await using database = await newDatabase({ migrated: true });
+  await using other = await openNode(database.url, 'node-1');
+  await using own = await openNode(database.url, 'node-2');
+  await using _turn = await other.alone('rotation of the master key');
+  const options = { 'database.url': database.url };
+  const config = loadConfig({ dataDir: desk.file('data'), options, env: {} });
+  mkdirSync(config.dataDir);
+  const masterKey = await openMasterKey(config, own, openLog('silent'));
+  const rotated = assert.rejects(masterKey.rotate(), /The server ends; its next start goes on with the rotation/);
+  await masterKey[Symbol.asyncDispose]();
+  await rotated;
+});

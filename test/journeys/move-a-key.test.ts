@@ -177,6 +177,17 @@ describe('a key is moved', { skip: openbao() || needs('openssl', 'curl', 'unzip'
     await access.renew();
     await eventually(async () => (await fleetroot.command('custody', 'check')).code === 0);
     assert.equal((await move(key.id, 'vault')).code, 0);
+    // From then on nobody signs with what was here, though it was used a moment ago.
+    await access.revoke();
+    const gateway: Trusted = {
+      host: new URL(image.url).hostname,
+      port: fleetroot.port,
+      ca: await readFile(image.trusts),
+    };
+    const pfx = await readFile(join(image.dir, 'autoprov_credentials.p12'));
+    const answer = await askGateway(gateway, { pfx }, 'POST', '/devices', JSON.stringify({ deviceId: 'device-2' }));
+    assert.equal(answer.status, 503, answer.text);
+    await access.renew();
   });
 });
 

@@ -291,6 +291,35 @@ describe('what a device tells of itself', () => {
     backEnd.close();
   });
 
+  test('a kept connection that the back end closes just then: what may be asked twice is, anything else is 502', async () => {
+    const asked: string[] = [];
+    const backEnd = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', (first) => {
+        asked.push(first.toString('latin1').split('/', 1)[0]!);
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}');
+        socket.once('data', () => {
+          asked.push('closed');
+          socket.destroy();
+        });
+      });
+    });
+    backEnd.listen(0, '127.0.0.1');
+    await once(backEnd, 'listening');
+    const { port } = backEnd.address() as AddressInfo;
+    await fleetroot.json('upstream', 'set', 'acme', '/repo', `http://127.0.0.1:${port}`);
+    for (let n = 0; n < 2; n += 1) assert.equal((await device.call('/repo/root.json')).status, 200);
+    assert.deepEqual(asked, ['GET ', 'closed', 'GET ']);
+    for (const call of [{ method: 'POST', body: '{}' }, { method: 'DELETE' }]) {
+      assert.equal((await device.call('/repo/root.json')).status, 200);
+      asked.length = 0;
+      const { status, json } = await device.call('/repo/root.json', call);
+      assert.deepEqual([status, json.code, asked], [502, 'upstream_unavailable', ['closed']], call.method);
+    }
+    await fleetroot.json('upstream', 'remove', 'acme', '/repo');
+    backEnd.close();
+  });
+
   test('what is under way at a back end goes on while the account is changed', async () => {
     await using backEnd = await BackEnd.open();
     const begun = Promise.withResolvers<ServerResponse>();

@@ -15,6 +15,7 @@ const plain = `GET /device HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: device\r\nAc
 /** Has its connection go on to HTTP for good. */
 const unusual = plain.replace('Accept: */*', 'X-Any: 1');
 const last = unusual.replace('X-Any: 1', 'X-Any: 1\r\nConnection: close');
+const close = plain.replace('Accept: */*', 'Connection: close');
 
 describe('a plain `GET /device` is', () => {
   const read = (text: string) => readPlainRequest(Buffer.from(text, 'latin1'));
@@ -85,10 +86,15 @@ const others: readonly (readonly [string, string])[] = [
 describe('the short path', { skip: needs('openssl') }, () => {
   let fleetroot: Fleetroot;
   let device: Device;
+  /** How far the server's clock is ahead. */
+  let ahead = 0;
   let provisioner: { certificate: string | null; key: string | null };
   before(async () => {
     // What waits for more ends soon.
-    fleetroot = await Fleetroot.start({ options: { 'gateway.headers_timeout': '4s' } });
+    fleetroot = await Fleetroot.start({
+      options: { 'gateway.headers_timeout': '4s' },
+      clock: () => Date.now() + ahead,
+    });
     await fleetroot.json('account', 'create', 'acme');
     await fleetroot.json('account', 'host', 'add', 'acme', host);
     const image = await fleetroot.image('acme');
@@ -97,8 +103,11 @@ describe('the short path', { skip: needs('openssl') }, () => {
   });
   after(() => fleetroot[Symbol.asyncDispose]());
 
-  /** All that is answered to these parts, each of them sent when something has been answered to the one before. */
-  async function answers(parts: readonly string[], as: { certificate: string | null; key: string | null } = device) {
+  /** All that is answered to these parts, each sent when something has been answered to the one before; or done then. */
+  async function answers(
+    parts: readonly (string | (() => unknown))[],
+    as: { certificate: string | null; key: string | null } = device,
+  ) {
     const socket = tls.connect({
       host: '127.0.0.1',
       port: fleetroot.port,
@@ -109,12 +118,17 @@ describe('the short path', { skip: needs('openssl') }, () => {
     });
     let received = '';
     socket.on('error', () => undefined).setEncoding('latin1');
-    const ended = once(socket, 'close');
+    // It may be ended while something is sent, which is no error of this test's.
+    const ended = once(socket, 'close').catch(() => undefined);
     socket.on('data', (part: string) => void (received += part));
     await once(socket, 'secureConnect');
     for (const part of parts) {
+      if (typeof part === 'function') {
+        await part();
+        continue;
+      }
       socket.write(Buffer.from(part, 'latin1'));
-      await Promise.race([once(socket, 'data'), ended]);
+      await Promise.race([once(socket, 'data').catch(() => undefined), ended]);
     }
     await ended;
     return received
@@ -129,7 +143,6 @@ describe('the short path', { skip: needs('openssl') }, () => {
     assert.match(byHttp, /^HTTP\/1\.1 200 OK\r\n/);
     assert.equal(byHttp.match(/"device_id":"dev-1"/g)?.length, 4);
     assert.equal(await answers(asked(plain)), byHttp);
-    const close = plain.replace('Accept: */*', 'Connection: close');
     assert.equal(await answers([plain, close]), await answers([unusual, close]));
   });
 
@@ -148,6 +161,24 @@ describe('the short path', { skip: needs('openssl') }, () => {
     await fleetroot.json('device', 'suspend', 'acme', 'dev-1');
     assert.match(await answers([plain]), /^HTTP\/1\.1 403 [^]*"device_suspended"/);
     await fleetroot.json('device', 'resume', 'acme', 'dev-1');
+  });
+
+  test('asks at each request anew whether the host is the account’s', async () => {
+    const moved = await answers([plain, plain, () => fleetroot.json('account', 'host', 'remove', 'acme', host), close]);
+    await fleetroot.json('account', 'host', 'add', 'acme', host);
+    assert.equal(moved.match(/HTTP\/1\.1 200 /g)?.length, 2);
+    assert.match(moved, /HTTP\/1\.1 421 [^]*"misdirected_request"/);
+  });
+
+  test('answers nobody any more who has been suspended, or whose certificate has ended', async () => {
+    const suspended = await answers([plain, plain, () => fleetroot.json('device', 'suspend', 'acme', 'dev-1'), close]);
+    await fleetroot.json('device', 'resume', 'acme', 'dev-1');
+    assert.equal(suspended.match(/HTTP\/1\.1 /g)?.length, 2);
+    const ended = Date.parse(/"certificate_not_after":"([^"]*)"/.exec(suspended)?.[1] ?? '') + 24 * 60 * 60 * 1000;
+    // Before its connection is looked after, which ends it without a word.
+    const expired = await answers([plain, plain, () => (ahead = ended - Date.now()), close]);
+    ahead = 0;
+    assert.equal(expired.match(/HTTP\/1\.1 200 /g)?.length, 2);
   });
 
   test('ends who says nothing in time, and says so', async () => {

@@ -73,21 +73,26 @@ export class Line implements Disposable {
         }
       }
       if (this.#ended) return null;
-      await once(this.socket, 'heard');
+      await this.#more();
     }
   }
 
   /** Waits for `100 Continue`: the server is about to read the body. */
   async interim(): Promise<void> {
     const wanted = 'HTTP/1.1 100 Continue\r\n\r\n';
-    while (this.#heard.length < wanted.length && !this.#ended) await once(this.socket, 'heard');
+    while (this.#heard.length < wanted.length && !this.#ended) await this.#more();
     if (!this.#heard.toString('latin1').startsWith(wanted)) throw new Error(`Not to be continued: ${this.#heard}`);
     this.#heard = this.#heard.subarray(wanted.length);
   }
 
+  /** Waits for more, or for the end, which also follows an error: what was written to who has ended it already makes one. */
+  #more(): Promise<void> {
+    return new Promise((resolve) => void this.socket.once('heard', () => resolve()));
+  }
+
   /** Waits until the other side has ended the connection. */
   async closed(): Promise<void> {
-    while (!this.#ended) await once(this.socket, 'heard');
+    while (!this.#ended) await this.#more();
   }
 
   /** Closes in order, as a client does that has what it wanted. */

@@ -184,6 +184,7 @@ export function transactionOn(
     audit: (note) => void notes.push(note),
     event: (event) => void events.push(event),
     purge: () => {},
+    days: null,
   };
 }
 

@@ -7,19 +7,19 @@ import type { Db } from '../database.ts';
 export const name = '0006-events';
 
 /** What has no account belongs to the server as a whole. Deliveries outlive their webhook: time takes them away. */
-export async function up(db: Db, { bytes, counter, instant, tableEnd }: ColumnTypes): Promise<void> {
+export async function up(db: Db, { bytes, history, instant, tableEnd }: ColumnTypes): Promise<void> {
   const table = <T extends string>(name: T) => db.schema.createTable(name).modifyEnd(tableEnd);
   const index = (name: string) => db.schema.createIndex(name);
   const required = (column: ColumnDefinitionBuilder) => column.notNull();
   const identity = (column: ColumnDefinitionBuilder) => column.notNull().primaryKey();
 
-  await table('events')
-    .addColumn('id', counter.type, counter.build)
-    .addColumn('account_id', 'text')
-    .addColumn('at', instant, required)
-    .addColumn('type', 'text', required)
-    .addColumn('data', 'text', required)
-    .execute();
+  await history(db, { name: 'events', instant: 'at' }, (events) =>
+    events
+      .addColumn('account_id', 'text')
+      .addColumn('at', instant, required)
+      .addColumn('type', 'text', required)
+      .addColumn('data', 'text', required),
+  );
   await index('events_of_account').on('events').columns(['account_id', 'id']).execute();
   await index('events_by_time').on('events').column('at').execute();
 
