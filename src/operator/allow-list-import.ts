@@ -96,9 +96,12 @@ async function settle(registry: Registered, staged: ImportRef): Promise<Imported
   }
 }
 
-/** At the start: finishes what a killed server had committed, and takes away what it had not. */
-export async function settleAllowListImports(registry: Registered): Promise<void> {
-  for (const staged of await unsettledAllowListImports(registry.read)) await settle(registry, staged);
+/**
+ * Of the imports that were begun before an instant, and are none of a server that is still there: finishes what was committed,
+ * and takes away what was not.
+ */
+export async function settleAllowListImports(registry: Registered, before: number): Promise<void> {
+  for (const staged of await unsettledAllowListImports(registry.read, { before })) await settle(registry, staged);
 }
 
 /** What was wrong with rows as they were read, or where they were to go, in their order. */

@@ -1,6 +1,7 @@
 // Imports of an allow-list that are kept whole or not at all: staged row by row, committed in one write, then applied.
 
 import { randomUUID } from 'node:crypto';
+import { Problem } from '../problem.ts';
 import { type AllowListEntry, type Imported, importAllowList } from './allow-list.ts';
 import type { Db, Tx } from './database.ts';
 import { readLabels, withLabels } from './label-values.ts';
@@ -49,14 +50,24 @@ export async function stageAllowList(
   }
 }
 
-/** From here on all of it is kept, whatever happens: what is not applied yet is applied at the next start. */
+/**
+ * From here on all of it is kept, whatever happens: what is not applied yet is applied later. Throws `conflict` where it was
+ * taken for one that a killed server had left behind.
+ */
 export async function commitAllowListImport(tx: Tx, { account_id, import_id }: ImportRef): Promise<void> {
-  await tx.db
+  const { numUpdatedRows } = await tx.db
     .updateTable('allow_list_imports')
     .set({ state: 'committed' })
     .where('account_id', '=', account_id)
     .where('id', '=', import_id)
-    .execute();
+    .executeTakeFirstOrThrow();
+  if (numUpdatedRows === 0n) {
+    throw new Problem(
+      'conflict',
+      'The import took too long and was given up: nothing of it is on the list.',
+      'Import it again.',
+    );
+  }
 }
 
 /**
@@ -109,11 +120,12 @@ export async function settleAllowListImport(
   return { added, already, updated, left };
 }
 
-/** Imports of every account that a killed server has left behind. */
-export async function unsettledAllowListImports(db: Db): Promise<ImportRef[]> {
+/** Imports of every account that were begun before an instant: a killed server has left them behind. */
+export async function unsettledAllowListImports(db: Db, { before }: { before: number }): Promise<ImportRef[]> {
   return db
     .selectFrom('allow_list_imports')
     .select(['account_id', 'id as import_id'])
     .where('account_id', '>', '')
+    .where('started_at', '<', before)
     .execute();
 }

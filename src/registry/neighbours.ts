@@ -63,6 +63,8 @@ export class Neighbours implements AsyncDisposable {
   #client: pg.Client | null = null;
   #wake: () => void = () => undefined;
   #woken = false;
+  /** The numbers of changes that this process records and tells here itself, until they are met in the table. */
+  readonly #mine = new Set<number>();
   readonly #confirmations = new Map<string, number>();
   readonly #waiters = new Set<() => void>();
   /** Resolves when all that was heard has been acted on: who confirms a change confirms those before it. */
@@ -96,7 +98,7 @@ export class Neighbours implements AsyncDisposable {
       const db = overClient<Tables>(client);
       await this.#insert(db);
       this.#history = await historyOf(db);
-      this.#position = await lastOf(db);
+      this.#position = (await rangeOf(db)).last;
     } finally {
       client.release();
     }
@@ -111,26 +113,40 @@ export class Neighbours implements AsyncDisposable {
       .execute();
   }
 
-  /** Records changes in a transaction that holds the feed, and has the others told when it commits. Gives the last one's number. */
+  /**
+   * Records changes in a transaction that holds the feed, and has the others told when it commits. Their numbers go into
+   * `numbers`: here they are told by who commits them, or else disowned. Gives the last one.
+   */
   async record(
     db: Kysely<Tables>,
     changes: readonly Change[],
-    { now, confirm, events }: { now: number; confirm: boolean; events: boolean },
+    { numbers, confirm, events }: { numbers: number[]; confirm: boolean; events: boolean },
   ): Promise<number | null> {
     const rows = changes.map((change) => ({
       instance: this.#options.instance,
-      at: now,
+      at: databaseNow,
       change: JSON.stringify(change),
       confirm: confirm ? (1 as const) : (0 as const),
     }));
-    let last: number | null = null;
     for (let at = 0; at < rows.length; at += pageSize) {
       const page = db.insertInto('changes').values(rows.slice(at, at + pageSize));
-      for (const { sequence } of await page.returning('sequence').execute()) last = Math.max(last ?? 0, sequence);
+      for (const { sequence } of await page.returning('sequence').execute()) {
+        numbers.push(sequence);
+        this.#mine.add(sequence);
+      }
     }
     const told = [...(rows.length > 0 ? ['changes'] : []), ...(events ? ['events'] : [])].join(' ');
     await sql`select pg_notify(${changed}, ${told})`.execute(db);
-    return last;
+    return numbers.length === 0 ? null : Math.max(...numbers);
+  }
+
+  /**
+   * Takes back that changes of these numbers are told here by who commits them: of those, nobody can say whether they were
+   * committed. What was is told when it is read, or now where it has been passed over.
+   */
+  disown(numbers: readonly number[]): void {
+    const met = numbers.filter((number) => !this.#mine.delete(number));
+    if (met.length > 0) this.#acted = Promise.all([this.#acted, this.#tell({ kind: 'everything' })]);
   }
 
   /**
@@ -143,17 +159,17 @@ export class Neighbours implements AsyncDisposable {
     const missing = () => others.filter(({ instance }) => (this.#confirmations.get(instance) ?? 0) < sequence);
     const until = performance.now() + confirmWithin;
     const waitedFor = () => missing().some(({ silent }) => !silent) && performance.now() < until;
-    await Promise.race([here, pause(confirmWithin, undefined, { ref: false })]);
+    let acted = false;
+    const actedHere = here.then(() => (acted = true));
+    await Promise.race([actedHere, pause(confirmWithin, undefined, { ref: false })]);
     while (waitedFor() && !this.#closing) {
       const told = Promise.withResolvers<void>();
       this.#waiters.add(told.resolve);
       await Promise.race([told.promise, pause(Math.max(1, until - performance.now()), undefined, { ref: false })]);
       this.#waiters.delete(told.resolve);
     }
-    noteUnconfirmed(
-      by,
-      missing().map(({ name }) => name),
-    );
+    const names = missing().map(({ name }) => name);
+    noteUnconfirmed(by, acted ? names : [this.#options.node.name, ...names]);
   }
 
   async #others(): Promise<{ instance: string; name: string; silent: boolean }[]> {
@@ -223,13 +239,19 @@ export class Neighbours implements AsyncDisposable {
     this.#wake();
   }
 
-  /** After a fail-over, or where the database was restored, what had been committed last may be gone: then nothing that is known here is sure. */
+  /**
+   * After a fail-over, or where the database was restored, what had been committed last may be gone, and after long what was
+   * to be read next: then nothing that is known here is sure.
+   */
   async #placeIn(db: Kysely<Tables>): Promise<void> {
     const history = await historyOf(db);
-    const last = await lastOf(db);
-    const another = this.#history !== history || last < this.#position;
-    if (another || performance.now() - this.#answered > keptFor / 2) {
+    const { first, last } = await rangeOf(db);
+    const another = this.#history !== history || last < this.#position || first > this.#position + 1;
+    // By the clock too: a machine that sleeps stops the other one.
+    const silent = Math.max(performance.now() - this.#answered, this.#options.clock() - this.#answeredAt);
+    if (another || silent > keptFor / 2) {
       this.#position = last;
+      this.#mine.clear();
       this.#acted = Promise.all([this.#acted, this.#tell({ kind: 'everything' })]);
       await this.#acted;
       this.#options.changes.tellOfEvents();
@@ -241,15 +263,15 @@ export class Neighbours implements AsyncDisposable {
     for (;;) {
       const rows = await db
         .selectFrom('changes')
-        .select(['sequence', 'instance', 'change', 'confirm'])
+        .select(['sequence', 'change', 'confirm'])
         .where('sequence', '>', this.#position)
         .orderBy('sequence')
         .limit(pageSize)
         .execute();
       const told: Promise<unknown>[] = [this.#acted];
       let toConfirm = false;
-      for (const { instance, change, confirm } of rows) {
-        if (instance === this.#options.instance) continue;
+      for (const { sequence, change, confirm } of rows) {
+        if (this.#mine.delete(sequence)) continue;
         told.push(this.#tell(JSON.parse(change) as Change));
         toConfirm ||= confirm === 1;
       }
@@ -278,7 +300,7 @@ export class Neighbours implements AsyncDisposable {
 
   /** Says that this process is there; now and then takes away what nobody needs any more. */
   async #beat(db: Kysely<Tables>, beat: number): Promise<void> {
-    const { instance, clock } = this.#options;
+    const { instance } = this.#options;
     if (performance.now() - this.#lastBeat < pollInterval) return;
     this.#lastBeat = performance.now();
     const { numUpdatedRows } = await db
@@ -289,9 +311,13 @@ export class Neighbours implements AsyncDisposable {
     // Given up by the others after a long cut, or lost in a fail-over.
     if (numUpdatedRows === 0n) await this.#insert(db);
     if (beat % 60 !== 59) return;
+    // The last one stays: it says how far the numbers have come (`#placeIn`).
     await db
       .deleteFrom('changes')
-      .where('at', '<', clock() - keptFor)
+      .where('at', '<', sql<number>`${databaseNow} - ${keptFor}`)
+      .where('sequence', '<', (changes) =>
+        changes.selectFrom('changes').select(({ fn }) => fn.max('sequence').as('last')),
+      )
       .execute();
     await db
       .deleteFrom('nodes')
@@ -334,10 +360,11 @@ async function historyOf(db: Kysely<Tables>): Promise<string> {
   return rows[0]!.history;
 }
 
-async function lastOf(db: Kysely<Tables>): Promise<number> {
-  const { last } = await db
+/** The least and the greatest number of a change that is there; 0 where there is none. */
+async function rangeOf(db: Kysely<Tables>): Promise<{ first: number; last: number }> {
+  const { first, last } = await db
     .selectFrom('changes')
-    .select(({ fn }) => fn.max('sequence').as('last'))
+    .select(({ fn }) => [fn.min('sequence').as('first'), fn.max('sequence').as('last')])
     .executeTakeFirstOrThrow();
-  return last ?? 0;
+  return { first: first ?? 0, last: last ?? 0 };
 }

@@ -82,7 +82,13 @@ export async function isInterrupted(
       .where('created_at', '<', before)
       .limit(1)
       .execute(),
-    db.selectFrom('allow_list_imports').select('id').where('account_id', '>', '').limit(1).execute(),
+    db
+      .selectFrom('allow_list_imports')
+      .select('id')
+      .where('account_id', '>', '')
+      .where('started_at', '<', before)
+      .limit(1)
+      .execute(),
   ]);
   return intended.length + unready.length + imports.length > 0;
 }

@@ -48,6 +48,14 @@ export interface Lane {
   batch: number;
 }
 
+/** How far a transaction has come. */
+interface Commit {
+  /** What it does, once its commit is asked for. */
+  asked: Done | null;
+  /** Under which its changes are recorded. */
+  readonly numbers: number[];
+}
+
 export interface CommitOptions {
   readonly connections: Connections;
   readonly neighbours: Neighbours;
@@ -73,7 +81,7 @@ export async function commitBatch(
   const until = batch[0]!.until;
   for (;;) {
     const client = await connections.take(Math.max(0, until - performance.now()));
-    const commit: { asked: Done | null } = { asked: null };
+    const commit: Commit = { asked: null, numbers: [] };
     lane.batch += 1;
     try {
       const done = await transact(options, client, { lane, lock, batch, commit });
@@ -83,10 +91,15 @@ export async function commitBatch(
       const broken = isBroken(error);
       if (!broken) await client.query('rollback').catch(() => undefined);
       client.release(broken);
-      if (!broken && !isTransient(error)) throw error;
-      if (broken && commit.asked && (await hasCommitted(options, lane, performance.now() + patience))) {
-        return commit.asked;
+      let committed = false;
+      try {
+        committed =
+          broken && commit.asked !== null && (await hasCommitted(options, lane, performance.now() + patience));
+      } finally {
+        if (!committed) options.neighbours.disown(commit.numbers);
       }
+      if (committed) return commit.asked!;
+      if (!broken && !isTransient(error)) throw error;
       if (performance.now() >= until) throw broken ? away(error) : error;
       await pause(retryPause * Math.random());
     }
@@ -125,12 +138,7 @@ async function begin(client: pg.ClientBase, instance: string, lane: Lane, lock: 
 async function transact(
   options: CommitOptions,
   client: pg.PoolClient,
-  {
-    lane,
-    lock,
-    batch,
-    commit,
-  }: { lane: Lane; lock: WriteLock; batch: readonly AskedWrite[]; commit: { asked: Done | null } },
+  { lane, lock, batch, commit }: { lane: Lane; lock: WriteLock; batch: readonly AskedWrite[]; commit: Commit },
 ): Promise<Done> {
   const { instance, writing } = options;
   await begin(client, instance, lane, lock);
@@ -188,7 +196,8 @@ async function transact(
       await undo();
     }
   }
-  const last = await recordTold(options, client, { changes, events, confirm });
+  const { numbers } = commit;
+  const last = await recordTold(options, client, { changes, events, confirm, numbers });
   commit.asked = { outcomes, changes, events: events.length > 0, toConfirm: confirm ? last : null };
   await client.query('commit');
   return commit.asked;
@@ -205,7 +214,12 @@ const rowsAtOnce = 1_000;
 async function recordTold(
   { writing, neighbours, clock }: CommitOptions,
   client: pg.PoolClient,
-  { changes, events, confirm }: { changes: readonly Change[]; events: readonly NewEvent[]; confirm: boolean },
+  {
+    changes,
+    events,
+    confirm,
+    numbers,
+  }: { changes: readonly Change[]; events: readonly NewEvent[]; confirm: boolean; numbers: number[] },
 ): Promise<number | null> {
   if (changes.length === 0 && events.length === 0) return null;
   await lockName(client, 'feed');
@@ -214,12 +228,13 @@ async function recordTold(
   for (let at = 0; at < events.length; at += rowsAtOnce) {
     await writing.keep({ db, now } as Tx, [], events.slice(at, at + rowsAtOnce));
   }
-  return neighbours.record(db, changes, { now, confirm, events: events.length > 0 });
+  return neighbours.record(db, changes, { numbers, confirm, events: events.length > 0 });
 }
 
 /**
- * Whether the lane's last batch was done, whose commit was asked for and not answered. The lane's row is asked for as if
- * to write it, so that a transaction that is still under way at the server is waited for.
+ * Whether the lane's last batch was done, whose commit was asked for and not answered. The lane's row is asked for by the
+ * statement that writes it, so that a transaction that is still under way at the server is waited for, also the one that
+ * makes the row.
  */
 async function hasCommitted({ connections, instance }: CommitOptions, lane: Lane, until: number): Promise<boolean> {
   for (;;) {
@@ -228,7 +243,8 @@ async function hasCommitted({ connections, instance }: CommitOptions, lane: Lane
       const client = await connections.take(Math.max(0, until - performance.now()));
       try {
         const { rows } = await client.query<{ batch: number }>(
-          'select batch from lanes where instance = $1 and lane = $2 for update',
+          'insert into lanes (instance, lane, batch) values ($1, $2, 0) ' +
+            'on conflict (instance, lane) do update set batch = lanes.batch returning batch',
           [instance, lane.number],
         );
         client.release();

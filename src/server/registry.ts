@@ -95,9 +95,10 @@ export async function settleInterrupted(config: Config, registry: Registry, log:
     const gone = alone ? 'all' : await goneInstances(registry.read);
     // The writes below hold everybody up: mostly there is nothing to be undone.
     if (gone !== 'all' && !(await isInterrupted(registry.read, { gone, before: begun }))) return;
-    const unready = await registry.write('removeUnreadyAccounts', { before: alone ? Number.MAX_SAFE_INTEGER : begun });
+    const before = alone ? Number.MAX_SAFE_INTEGER : begun;
+    const unready = await registry.write('removeUnreadyAccounts', { before });
     const { abandoned } = await registry.write('settleInterrupted', { gone, before: begun });
-    await settleAllowListImports(registry);
+    await settleAllowListImports(registry, before);
     if (abandoned > 0 || unready.length > 0) {
       log.info({ accounts: unready.length, certificates: abandoned }, 'undid what a killed server had left half done');
     }

@@ -689,7 +689,7 @@ const serverWide: Record<string, unknown[]> = {
   revokeTokensOfOperator: [{ operator_id: 'mine-operator' }],
   sealedValues: [null],
   serverValue: ['key'],
-  unsettledAllowListImports: [],
+  unsettledAllowListImports: [{ before: Number.MAX_SAFE_INTEGER }],
   settleDelivery: [
     { id: 'mine-delivery', result: { delivered: true, status: 200, fault: null, gone: false, retry_at: null } },
   ],

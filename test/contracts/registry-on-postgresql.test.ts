@@ -126,7 +126,7 @@ describe('several processes on one PostgreSQL', () => {
     assert.equal(order[0], 'acted');
   });
 
-  test('the nodes that have not acted are named: one that the network loses, one that stands still', async () => {
+  test('the nodes that have not acted are named: one that the network loses, one that stands still, the one that is asked', async () => {
     const through = await proxy();
     const one = await node('one');
     await newAccount(one, 'account');
@@ -145,7 +145,11 @@ describe('several processes on one PostgreSQL', () => {
     through.stall();
     await eventually(async () => (await missing()).join() === 'other');
     child.kill('SIGSTOP');
-    assert.deepEqual(await missing(), ['child', 'other']);
+    const acts = Promise.withResolvers<void>();
+    const stop = one.changes.listen(() => acts.promise);
+    assert.deepEqual(await missing(), ['child', 'one', 'other']);
+    acts.resolve();
+    stop();
     const before = heard.length;
     through.resume();
     child.kill('SIGCONT');
@@ -215,17 +219,56 @@ describe('several processes on one PostgreSQL', () => {
     }
   });
 
-  test('a commit of which nobody can say whether it was done is told of as such', async () => {
+  test('a commit that is still under way when its connection breaks is waited for, also the first of a process', async () => {
+    const through = await proxy();
+    const one = await node('one', {}, through.through(url));
+    const client = new pg.Client(url);
+    await client.connect();
+    held.defer(() => client.end());
+    // The commit of an account waits for this client.
+    await client.query(`
+      create function wait() returns trigger language plpgsql as
+        $$ begin perform pg_advisory_xact_lock(1); return null; end $$;
+      create constraint trigger wait after insert on accounts
+        deferrable initially deferred for each row execute function wait();
+      select pg_advisory_lock(1)`);
+    const waiting = (count: number) =>
+      eventually(async () => {
+        const { rows } = await client.query(
+          `select distinct pid from pg_locks where not granted and pid in
+            (select pid from pg_stat_activity where datname = current_database())`,
+        );
+        return rows.length === count;
+      });
+    // Done twice it would be refused: the name is taken.
+    const written = newAccount(one, 'account');
+    await waiting(1);
+    through.cut();
+    through.resume();
+    // Whoever asks what became of it, or would do it again, waits in turn.
+    await waiting(2);
+    await client.query('select pg_advisory_unlock(1)');
+    await written;
+    assert.ok(await accountById(one.read, 'account'));
+  });
+
+  test('a commit of which nobody can say whether it was done is told of as such, and of what it did when that is seen', async () => {
     const through = await proxy();
     const one = await node('one', { patience: 500 }, through.through(url));
+    await newAccount(one, 'account');
+    const heard: string[] = [];
+    one.changes.listen(({ kind }) => void heard.push(kind));
     const cut = through.lose('reply', 'commit\0').then(() => through.cut());
     await assert.rejects(
-      newAccount(one, 'account'),
+      change(one, 'account'),
       (error) => error instanceof Problem && error.code === 'unavailable' && /nobody can say/.test(error.message),
     );
     await cut;
+    assert.deepEqual(heard.includes('trust'), false);
     through.resume();
-    assert.ok(await eventually(() => accountById(one.read, 'account').then((found) => found ?? null)));
+    // Of the one that made it nobody else would tell it.
+    assert.ok(await eventually(() => heard.includes('trust') || heard.includes('everything')));
+    assert.equal((await one.read.selectFrom('changes').selectAll().execute()).length, 1);
   });
 
   test('a write that another transaction is in the way of is done again', async () => {

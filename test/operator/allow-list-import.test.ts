@@ -29,12 +29,30 @@ for (const { name, home: newHome } of backends) {
       await registry.write('stageAllowList', { ...given, entries: [{ device_id: 'never', labels: null }] });
     }
     await using registry = await home.open();
-    await settleAllowListImports(registry);
+    await settleAllowListImports(registry, Number.MAX_SAFE_INTEGER);
     const listed = await allowListOf(registry.read, 'acme', { limit: 100_000 });
     assert.equal(listed.length, entries.length);
     assert.ok(listed.every(({ device_id, labels }) => labels === `{"vin":"W${device_id.slice(1)}"}`));
     assert.deepEqual(await registry.read.selectFrom('staged_allow_list').selectAll().execute(), []);
     assert.deepEqual(await registry.read.selectFrom('allow_list_imports').selectAll().execute(), []);
+  });
+
+  test(`an import that is under way is left alone; one that was given up says so, on ${name}`, async () => {
+    using home = newHome();
+    const { created_at, ready_at, ...account } = someAccount('acme');
+    await using registry = await home.open();
+    await registry.write('insertAccount', { account, host: 'acme.example' });
+    const import_ = await registry.write('beginAllowListImport', { account_id: 'acme' });
+    const { started_at } = await registry.read
+      .selectFrom('allow_list_imports')
+      .select('started_at')
+      .executeTakeFirstOrThrow();
+    // As another node does, for what was begun long ago.
+    await settleAllowListImports(registry, started_at);
+    await registry.write('stageAllowList', { ...import_, entries: [{ device_id: 'new', labels: null }] });
+    await settleAllowListImports(registry, started_at + 1);
+    await assert.rejects(registry.write('commitAllowListImport', import_), { code: 'conflict' });
+    assert.deepEqual(await allowListOf(registry.read, 'acme', { limit: 10 }), []);
   });
 
   test(`a file is imported as it comes, and what comes after a fault of its form is not, on ${name}`, async () => {
