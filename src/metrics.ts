@@ -2,6 +2,7 @@
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Metric, Registry } from 'prom-client';
 import { AccountLabels } from './metrics/account-labels.ts';
+import { PlainHistogram, RequestCounts } from './metrics/at-requests.ts';
 import { allTogether, type OfProcess, type Snapshot } from './metrics/of-processes.ts';
 import { programVersion } from './version.ts';
 
@@ -79,10 +80,9 @@ export class Metrics {
     'TLS handshakes on the device gateway that have ended: done, resumed (an earlier session, taken up again), unknown_host, no_host, over_rate, crowded_out, timed_out, failed.',
     ['outcome'],
   );
-  readonly handshakeDuration = this.#histogram(
+  readonly handshakeDuration = this.#plainHistogram(
     'fleetroot_handshake_duration_seconds',
     'From the connection to the end of a handshake that was done.',
-    [],
     calls,
   );
   readonly crowdedOut = this.#counter(
@@ -110,15 +110,14 @@ export class Metrics {
     'Connections on the device gateway that wait for their turn to begin a handshake.',
     [],
   );
-  readonly deviceRequests = this.#ofAccounts(
+  readonly deviceRequests = this.#ofRequests(
     'fleetroot_device_requests_total',
     'Requests on the device gateway that have ended, by the class of the status (2xx; none where there was no reply).',
-    ['status'],
+    'status',
   );
-  readonly deviceRequestDuration = this.#histogram(
+  readonly deviceRequestDuration = this.#plainHistogram(
     'fleetroot_device_request_duration_seconds',
     'From a request on the device gateway to the end of its reply, back ends and slow clients among it.',
-    [],
     calls,
   );
   readonly refusals = this.#ofAccounts(
@@ -157,10 +156,9 @@ export class Metrics {
     'max',
   );
 
-  readonly registryReads = this.#histogram(
+  readonly registryReads = this.#plainHistogram(
     'fleetroot_registry_read_duration_seconds',
     'Queries of the database, each of which holds the event loop.',
-    [],
     reads,
   );
   readonly registryWrites = this.#histogram(
@@ -298,6 +296,23 @@ export class Metrics {
     return counter;
   }
 
+  /** The same where one is counted at every request. */
+  #ofRequests(name: string, help: string, label: string): RequestCounts {
+    this.#documented.push({ name, type: 'counter', labels: ['account', label], help });
+    const counts = new RequestCounts();
+    const counter = new Counter({
+      name,
+      help,
+      labelNames: ['account', label],
+      registers: [this.#registry],
+      collect() {
+        for (const [account, value, count] of counts.take()) this.inc({ account, [label]: value }, count);
+      },
+    });
+    this.#byAccount.push(counter);
+    return counts;
+  }
+
   #gauge<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Gauge<Label> {
     this.#documented.push({ name, type: 'gauge', labels: labelNames, help });
     return new Gauge({ name, help, labelNames, registers: [this.#registry], aggregator: 'first' });
@@ -331,6 +346,14 @@ export class Metrics {
   ): Histogram<Label> {
     this.#documented.push({ name, type: 'histogram', labels: labelNames, help });
     return new Histogram({ name, help, labelNames, buckets, registers: [this.#registry] });
+  }
+
+  /** One without labels. */
+  #plainHistogram(name: string, help: string, buckets: readonly number[]): PlainHistogram {
+    this.#documented.push({ name, type: 'histogram', labels: [], help });
+    const histogram = new PlainHistogram({ name, help, buckets });
+    this.#registry.registerMetric(histogram as unknown as Metric);
+    return histogram;
   }
 
   /** What was counted of an account that has no series of its own any more is gone: in `other` it would be a jump. */

@@ -13,6 +13,8 @@ const clientHello = 1;
 const messageHeader = 4;
 /** A ClientHello with several post-quantum key shares has 10 KiB; nobody is heard out without end. */
 const longestHello = 32 * 1024;
+/** Nobody divides it into more; and each time that something comes, all is read anew, by the thread that serves everybody. */
+const mostRecords = 64;
 const serverNameExtension = 0;
 const hostName = 0;
 
@@ -49,8 +51,9 @@ export function readClientHello(bytes: Buffer): ClientHello {
 function messageIn(bytes: Buffer): Buffer | ClientHello {
   const parts: Buffer[] = [];
   let gathered = 0;
+  let size: number | null = null;
   for (let at = 0; at < bytes.length;) {
-    if (bytes[at] !== handshakeRecord) return other;
+    if (bytes[at] !== handshakeRecord || parts.length === mostRecords) return other;
     if (bytes.length < at + recordHeader) return partial;
     const length = bytes.readUInt16BE(at + 3);
     if (length === 0 || length > longestRecord) return other;
@@ -58,12 +61,14 @@ function messageIn(bytes: Buffer): Buffer | ClientHello {
     parts.push(part);
     gathered += part.length;
     at += recordHeader + length;
-    if (gathered < messageHeader) continue;
+    if (size === null && gathered >= messageHeader) {
+      const head = Buffer.concat(parts);
+      size = head.readUIntBE(1, 3);
+      if (head[0] !== clientHello || size > longestHello) return other;
+    }
+    if (size === null || gathered < messageHeader + size) continue;
     const message = parts.length === 1 ? part : Buffer.concat(parts);
-    const size = message.readUIntBE(1, 3);
-    if (message[0] !== clientHello || size > longestHello) return other;
-    if (gathered >= messageHeader + size) return message.subarray(messageHeader, messageHeader + size);
-    parts.splice(0, parts.length, message);
+    return message.subarray(messageHeader, messageHeader + size);
   }
   return partial;
 }

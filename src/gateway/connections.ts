@@ -87,6 +87,14 @@ export class Connections implements Disposable {
   /** Notes who a connection was found to be. */
   identified(connection: Connection, verdict: Verdict): void {
     if (connection.verdict === verdict) return;
+    this.#note(connection, verdict);
+    // Something may have changed while it was worked out; then that change was acted on when this connection was not known yet.
+    const { account_id, shown } = connection;
+    const remembered = this.#trust.verdicts.find(account_id, shown?.tbsSha256 ?? '', this.#clock());
+    if (remembered !== verdict) void this.#judgeAnew([connection]);
+  }
+
+  #note(connection: Connection, verdict: Verdict): void {
     if (connection.verdict?.kind === 'device') this.#byDevice.delete(connection.verdict.device.uuid, connection);
     connection.verdict = verdict;
     if (verdict.kind === 'device' && !connection.socket.destroyed) {
@@ -136,7 +144,10 @@ export class Connections implements Disposable {
   /** A disabled or distrusted key ends whoever came through it at once, before anything is validated anew. */
   async #endExcluded(account_id: string): Promise<void> {
     if (this.#byAccount.of(account_id).length === 0) return;
-    const { disabled, distrusted } = await this.#trust.trustOf(account_id);
+    // What cannot be asked for, as of an account that is gone, keeps nobody: each is judged anew after this.
+    const trust = await this.#trust.trustOf(account_id).catch(() => null);
+    if (trust === null) return;
+    const { disabled, distrusted } = trust;
     for (const { verdict, socket } of this.#byAccount.of(account_id)) {
       if (verdict?.publicKeys.some((key) => disabled.has(key) || distrusted.has(key))) socket.destroy();
     }
@@ -150,7 +161,7 @@ export class Connections implements Disposable {
       const { kind } = connection.verdict;
       const admission = await this.#judge(connection).catch(() => null);
       if (admission === null || admission.kind !== kind) connection.socket.destroy();
-      else this.identified(connection, admission);
+      else this.#note(connection, admission);
     }
   }
 

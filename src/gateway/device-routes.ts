@@ -46,22 +46,24 @@ export interface Routing {
   readonly metrics: Metrics;
 }
 
-/** Answers a call. Throws Problem. */
-export async function route(routing: Routing, call: Call): Promise<void> {
-  const path = call.target.path === '/' ? '/' : call.target.path.replace(/\/$/, '');
+/** Answers a call: at once (null), or when what it takes is done. Throws Problem, or rejects with one. */
+export function route(routing: Routing, call: Call): Promise<void> | null {
+  const { path: asked } = call.target;
+  const path = asked !== '/' && asked.endsWith('/') ? asked.slice(0, -1) : asked;
   if (path === '/devices') {
     requireMethod(call, 'POST');
     return measureProvisioning(routing.metrics, call, () => provision(routing, call));
   }
-  const deviceCall = requireDevice(call);
-  routing.lastSeen.note(call.connection.account_id, deviceCall.verdict.device.uuid, routing.provisioning.clock());
+  requireDevice(call);
+  routing.lastSeen.note(call.connection.account_id, call.verdict.device.uuid, routing.provisioning.clock());
   if (path === '/device') {
     requireMethod(call, 'GET', 'HEAD');
-    return describe(routing, deviceCall);
+    describe(routing, call);
+    return null;
   }
   const report = reportCalls.get(path);
-  if (report && report.method === call.request.method) return takeReport(routing, deviceCall, report);
-  return passOnOnly(routing, deviceCall, path);
+  if (report && report.method === call.request.method) return takeReport(routing, call, report);
+  return passOnOnly(routing, call, path);
 }
 
 /** Counts a provisioning and what came of it, also where the reply does not arrive. */
@@ -172,9 +174,8 @@ function callerOf({ account, verdict, connection }: DeviceCall): Caller {
   return { account, device: verdict.device, certificates: connection.shown?.ders ?? [] };
 }
 
-function requireDevice(call: Call): DeviceCall {
+function requireDevice(call: Call): asserts call is DeviceCall {
   if (call.verdict.kind !== 'device') throw new Problem('not_a_device');
-  return { ...call, verdict: call.verdict };
 }
 
 function requireMethod({ request, response }: Call, ...methods: string[]): void {

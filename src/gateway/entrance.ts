@@ -40,6 +40,8 @@ export interface EntranceParts {
   readonly unauthenticated: Unauthenticated;
   /** The account that a connection asks for: by its server name, or the address that it came to. */
   readonly accountOf: (serverName: string | null, localAddress: string) => Promise<string | null>;
+  /** Whether that may be looked up now, where it is not known. */
+  readonly mayLookUp: (serverName: string | null, localAddress: string) => boolean;
   /** Whether one more handshake of an account may be; '' is for those of no account. */
   readonly mayShake: (account_id: string) => boolean;
   /** Is told of each that may not. */
@@ -150,9 +152,13 @@ export class Entrance implements Disposable {
 
   /** Has it wait for its turn, in the line of the account that it asks for. */
   async #line(arrival: Arrival, hello: ClientHello): Promise<void> {
-    const { unauthenticated, accountOf, mayShake, overRate } = this.#parts;
+    const { unauthenticated, accountOf, mayLookUp, mayShake, overRate } = this.#parts;
     const { entrant } = arrival;
     const serverName = hello.kind === 'whole' ? hello.serverName : null;
+    if (!mayLookUp(serverName, entrant.localAddress)) {
+      this.#end(arrival, 'over_rate');
+      return;
+    }
     const account_id = await accountOf(serverName, entrant.localAddress);
     if (!this.#arrivals.has(entrant.socket)) return;
     Object.assign(arrival, { account_id, hello });
@@ -194,7 +200,10 @@ export class Entrance implements Disposable {
   #begin(arrival: Arrival): void {
     const { entrant, bytes, hello, account_id = null } = arrival;
     this.#arrivals.delete(entrant.socket);
-    if (!this.#parts.unauthenticated.begin(entrant)) return;
+    if (!this.#parts.unauthenticated.begin(entrant)) {
+      entrant.socket.destroy();
+      return;
+    }
     // TLS takes what has been read first, then what comes; it has its own time-out.
     entrant.socket.unshift(bytes);
     this.#parts.begin(entrant, account_id, hello).catch((error: unknown) => this.#fail(arrival, error));

@@ -5,11 +5,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { inRequest, type Log } from '../log.ts';
 import { secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
+import type { Admission } from '../provisioning/device-credential.ts';
 import { canonicalHost } from '../provisioning/host.ts';
 import { refusalOf } from '../provisioning/refusal.ts';
+import type { Account } from '../registry/tables.ts';
 import type { Connection, Connections } from './connections.ts';
 import { route, type Routing } from './device-routes.ts';
-import { identifyPeer } from './peer.ts';
+import { identifyPeer, knownPeer } from './peer.ts';
 import type { Refusals } from './refusals.ts';
 import type { Sightings } from './sightings.ts';
 import { anotherRequest } from './reply-watch.ts';
@@ -17,6 +19,7 @@ import { replyProblem, replyUnreadable } from './reply.ts';
 import { parseRequestTarget } from './request-target.ts';
 import { readShown } from './shown.ts';
 import type { Unauthenticated } from './unauthenticated.ts';
+import type { Verdict } from './verdicts.ts';
 
 /** The statuses with which whoever asked is turned away; the others say that what was asked for is not there. */
 const turnedAway: ReadonlySet<number> = new Set([400, 403, 409, 421]);
@@ -52,12 +55,12 @@ export class Exchange {
    * Answers one request, whatever happens. Requests that came in one go wait for each other, so that nothing is acted on
    * that was sent behind one that is refused.
    */
-  async answer(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  answer(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
     const id = randomUUID();
-    return inRequest(id, () => this.#answer(id, connection, request, response));
+    inRequest(id, () => this.#answer(id, connection, request, response));
   }
 
-  async #answer(id: string, connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #answer(id: string, connection: Connection, request: IncomingMessage, response: ServerResponse): void {
     connection.socket.emit(anotherRequest);
     connection.unanswered += 1;
     if (this.#parts.connections.draining) response.shouldKeepAlive = false;
@@ -71,24 +74,31 @@ export class Exchange {
       connection.socket.destroy();
       return;
     }
-    const before = connection.answered;
-    const turn = Promise.withResolvers<void>();
-    connection.answered = turn.promise;
-    await before;
+    const takeTurn = () => this.#takeTurn(id, connection, request, response);
+    // When all that came in one go has been read: what HTTP cannot read behind it would cut the reply off.
+    connection.answered = connection.answered.then(takeTurn, takeTurn);
+  }
+
+  /** Answers a request when its turn has come; gives a promise where that takes more than this moment. */
+  #takeTurn(
+    id: string,
+    connection: Connection,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> | void {
+    const fail = (error: unknown) => this.#fail(error, id, connection, response);
     try {
       if (connection.ending) request.resume();
-      else await this.#serve(connection, request, response);
+      else return this.#serve(connection, request, response)?.catch(fail);
     } catch (error) {
-      this.#fail(error, id, connection, response);
-    } finally {
-      turn.resolve();
+      fail(error);
     }
   }
 
   #count({ account_id }: Connection, response: ServerResponse, began: number): void {
     const { metrics } = this.#parts;
     const status = response.headersSent ? `${Math.floor(response.statusCode / 100)}xx` : 'none';
-    metrics.deviceRequests.inc({ account: metrics.accounts.of(account_id), status });
+    metrics.deviceRequests.inc(metrics.accounts.of(account_id), status);
     metrics.deviceRequestDuration.observe(secondsSince(began));
   }
 
@@ -104,42 +114,67 @@ export class Exchange {
     else replyUnreadable(problem, socket);
   }
 
-  async #serve(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { provisioning, trust, connections, sightings, metrics } = this.#parts;
+  /** At once where all that decides is remembered and still counts, as it mostly is; else when it is known. */
+  #serve(connection: Connection, request: IncomingMessage, response: ServerResponse): Promise<void> | null {
+    const { provisioning, trust } = this.#parts;
     connection.askedDeviceId = null;
     connection.response = response;
     // Before anything is refused: what was shown is kept with every refusal.
     connection.shown ??= readShown(connection.socket);
-    await this.#requireHost(connection, request);
+    const named = this.#hostOf(connection, request);
+    const owner = trust.knownAccountOf(named);
+    const known = trust.knownTrustOf(connection.account_id);
+    if (owner === undefined || known === null) return this.#serveLater(connection, request, response, named);
+    requireOwn(connection, named, owner);
+    const verdict = connection.judged ? null : knownPeer(trust, connection, provisioning.clock());
+    if (verdict === null) return this.#serveLater(connection, request, response, named);
+    this.#identified(connection, verdict);
+    return this.#route(connection, request, response, verdict, known.account);
+  }
+
+  async #serveLater(
+    connection: Connection,
+    request: IncomingMessage,
+    response: ServerResponse,
+    named: string,
+  ): Promise<void> {
+    const { provisioning, trust, sightings, metrics } = this.#parts;
+    requireOwn(connection, named, await trust.accountOf(named));
     const { judged } = connection;
     connection.judged = null;
-    const admission =
-      judged ??
-      (await identifyPeer(
-        { registry: provisioning.registry, trust, sightings, metrics },
-        connection,
-        provisioning.clock(),
-      ));
-    if (admission.kind === 'refused') {
-      const { code, rule, remedy } = admission.refusal;
-      if (code === 'certificate_untrusted' && connection.resumed && !this.#hasShownAll(connection)) {
-        connection.ending = true;
-        this.#parts.refusals.note(admission.refusal, connection);
-        connection.socket.destroy();
-        return;
-      }
+    const parts = { registry: provisioning.registry, trust, sightings, metrics };
+    const admission = judged ?? (await identifyPeer(parts, connection, provisioning.clock()));
+    if (admission.kind === 'refused') return this.#turnAway(connection, admission);
+    this.#identified(connection, admission);
+    const { account } = await trust.trustOf(connection.account_id);
+    await this.#route(connection, request, response, admission, account);
+  }
+
+  /** Throws Problem, which says why, unless nothing is to be said. */
+  #turnAway(connection: Connection, { refusal }: Extract<Admission, { kind: 'refused' }>): void {
+    const { code, rule, remedy } = refusal;
+    if (code !== 'certificate_untrusted' || !connection.resumed || this.#hasShownAll(connection)) {
       throw new Problem(code, rule, remedy);
     }
+    connection.ending = true;
+    this.#parts.refusals.note(refusal, connection);
+    connection.socket.destroy();
+  }
+
+  #identified(connection: Connection, verdict: Verdict): void {
     if (connection.verdict === null) this.#parts.unauthenticated.remove(connection.socket);
-    connections.identified(connection, admission);
-    await route(this.#parts, {
-      request,
-      response,
-      connection,
-      target: parseRequestTarget(request.url ?? ''),
-      verdict: admission,
-      account: (await trust.trustOf(connection.account_id)).account,
-    });
+    this.#parts.connections.identified(connection, verdict);
+  }
+
+  #route(
+    connection: Connection,
+    request: IncomingMessage,
+    response: ServerResponse,
+    verdict: Verdict,
+    account: Account,
+  ): Promise<void> | null {
+    const target = parseRequestTarget(request.url ?? '');
+    return route(this.#parts, { request, response, connection, target, verdict, account });
   }
 
   /**
@@ -150,9 +185,8 @@ export class Exchange {
     return this.#parts.trust.shownBefore(account_id, shown?.tbsSha256 ?? '') !== null;
   }
 
-  /** The Host field must name the account that the handshake named (RFC 9110 §7.4), or the address connected to. */
-  async #requireHost(connection: Connection, { rawHeaders }: IncomingMessage): Promise<void> {
-    const { account_id, sni, localAddress } = connection;
+  /** The host that the Host field names. Throws Problem where it names none. */
+  #hostOf(connection: Connection, { rawHeaders }: IncomingMessage): string {
     const field = onlyHost(rawHeaders);
     const known = this.#named.get(connection);
     const named = known?.field === field ? known.named : hostNamed(field);
@@ -160,12 +194,7 @@ export class Exchange {
       throw new Problem('invalid_request', 'The request is to have one Host field that names a host.');
     }
     if (known?.field !== field) this.#named.set(connection, { field, named });
-    const owner = await this.#parts.trust.accountOf(named);
-    // Where nobody has the address, the connection came to the configured account.
-    if (sni === null && named === localAddress && owner === null) return;
-    if (owner !== account_id) {
-      throw new Problem('misdirected_request', `The Host field names ${named}, which is no host of this account.`);
-    }
+    return named;
   }
 
   /** The one place where the gateway turns an error into bytes. */
@@ -195,6 +224,15 @@ export class Exchange {
       }
     }
     replyProblem(response, error, { last: connection.ending, comeBack: () => rates.comeBack() });
+  }
+}
+
+/** The Host field must name the account that the handshake named (RFC 9110 §7.4), or the address connected to. */
+function requireOwn({ account_id, sni, localAddress }: Connection, named: string, owner: string | null): void {
+  // Where nobody has the address, the connection came to the configured account.
+  if (sni === null && named === localAddress && owner === null) return;
+  if (owner !== account_id) {
+    throw new Problem('misdirected_request', `The Host field names ${named}, which is no host of this account.`);
   }
 }
 

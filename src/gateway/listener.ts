@@ -9,7 +9,6 @@ import { type Metrics, type Samples, secondsSince } from '../metrics.ts';
 import { Problem } from '../problem.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { refuse } from '../provisioning/refusal.ts';
-import { accountByRef } from '../registry/accounts.ts';
 import { type Connection, Connections } from './connections.ts';
 import type { ClientHello } from './client-hello.ts';
 import { Entrance } from './entrance.ts';
@@ -75,7 +74,6 @@ export interface GatewayParts {
 /** The device gateway while it is open. */
 export class Gateway implements AsyncDisposable {
   readonly #options: GatewayOptions;
-  readonly #provisioning: Provisioning;
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #trust: Trust;
@@ -103,7 +101,6 @@ export class Gateway implements AsyncDisposable {
   constructor(options: GatewayOptions, { provisioning, credentialsOf, ticketKeys, log, metrics }: GatewayParts) {
     const { registry, clock } = provisioning;
     this.#options = options;
-    this.#provisioning = provisioning;
     this.#log = log;
     this.#metrics = metrics;
     this.#trust = new Trust(provisioning, options.refuseAfter);
@@ -214,6 +211,8 @@ export class Gateway implements AsyncDisposable {
       unauthenticated: this.#unauthenticated,
       accountOf: (serverName, localAddress) =>
         serverName === null ? this.#accountWithoutSni(localAddress) : this.#accountOfServerName(serverName),
+      mayLookUp: (serverName, localAddress) =>
+        this.#trust.knownAccountOf(serverName?.toLowerCase() ?? localAddress) !== undefined || this.#rates.lookUp(),
       mayShake: (account_id) => this.#rates.handshake(account_id),
       overRate: (account_id) => this.#noteOverRate(account_id),
       begin: (entrant, account_id, hello) => this.#begin(entrant, account_id, hello),
@@ -257,10 +256,7 @@ export class Gateway implements AsyncDisposable {
   async #accountWithoutSni(localAddress: string): Promise<string | null> {
     const owner = await this.#trust.accountOf(localAddress);
     if (owner !== null || this.#options.defaultAccount === null) return owner;
-    const account = await accountByRef(this.#provisioning.registry.read, this.#options.defaultAccount).catch(
-      () => null,
-    );
-    return account?.id ?? null;
+    return this.#trust.accountNamed(this.#options.defaultAccount).catch(() => null);
   }
 
   #openHttp(): http.Server {
@@ -272,6 +268,8 @@ export class Gateway implements AsyncDisposable {
       connectionsCheckingInterval: Math.min(1000, headersTimeout),
       maxHeaderSize: largestHeader,
       requireHostHeader: false,
+      // Most have no body, and one that has none need not be read.
+      optimizeEmptyRequests: true,
     });
     server.on('clientError', (error, socket) => this.#unreadable(problemOfParser(error), socket as Socket));
     // Without a listener Node ends it without a word.
@@ -279,7 +277,7 @@ export class Gateway implements AsyncDisposable {
       this.#unreadable(new Problem('invalid_request', 'The gateway is no proxy.'), socket),
     );
     for (const event of ['request', 'checkContinue', 'checkExpectation'] as const) {
-      server.on(event, (request, response) => void this.#answer(request, response));
+      server.on(event, (request, response) => this.#answer(request, response));
     }
     // Node starts to look after slow headers and bodies when a server listens, which this one never does by itself.
     server.emit('listening');
@@ -357,9 +355,9 @@ export class Gateway implements AsyncDisposable {
     this.#refusals.note(refuse('misdirected_request', rule, remedy), { ...nobody, address, sni });
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #answer(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#ofSocket.get(request.socket);
-    if (connection) await this.#exchange.answer(connection, request, response);
+    if (connection) this.#exchange.answer(connection, request, response);
     else request.socket.destroy();
   }
 
@@ -379,6 +377,7 @@ export class Gateway implements AsyncDisposable {
     this.#entrance[Symbol.dispose]();
     this.#unauthenticated[Symbol.dispose]();
     this.#connections[Symbol.dispose]();
+    this.#shortPath[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
     this.#tickets?.[Symbol.dispose]();
     this.#http.close();

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { Problem } from '../problem.ts';
 import type { AdmittedDevice } from '../provisioning/admission.ts';
 import type { Account, Upstream } from '../registry/tables.ts';
+import { hasBody } from './request-body.ts';
 import type { RequestTarget } from './request-target.ts';
 import type { BackEnd } from './upstream.ts';
 
@@ -51,6 +52,8 @@ export async function passOn(
   response: ServerResponse,
   body: Buffer | null,
 ): Promise<void> {
+  // Whoever asked was sent away meanwhile.
+  if (response.destroyed) return;
   const options = {
     agent,
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
@@ -79,11 +82,6 @@ export async function passOn(
   });
   writeHeadOf(incoming, response);
   await passBack(incoming, response);
-}
-
-/** Whether a body follows, be it empty (RFC 9112 §6.3). */
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 
 /** What may be asked twice (RFC 9110 §9.2.1). */

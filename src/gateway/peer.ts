@@ -33,6 +33,18 @@ export function rememberedPeer(trust: Trust, connection: Connection, now: number
 }
 
 /**
+ * The same where all is known too that it came with: what is passed on of a session that was taken up again is more than
+ * the leaf that it shows.
+ */
+export function knownPeer(trust: Trust, connection: Connection, now: number): Verdict | null {
+  const known = rememberedPeer(trust, connection, now);
+  const { resumed, shown, account_id } = connection;
+  if (known === null || shown === null || !resumed || shown.ders.length > 1) return known;
+  if (known.kind === 'device' && known.device.chain_id !== null) return null;
+  return trust.shownBefore(account_id, shown.tbsSha256 ?? '') === null ? known : null;
+}
+
+/**
  * Who is at the other end of a connection, in the account that it speaks to. A verdict is remembered by the SHA-256 of
  * the leaf's TBSCertificate until something that it rests on changes; nothing in the registry replaces a validation.
  */
@@ -55,7 +67,9 @@ export async function identifyPeer(
         : await trust.chainOf(account_id, chain_id);
     if (others !== null) shown = connection.shown = withOthers(shown, others);
   }
-  if (known) return known;
+  // Asked once more: it may have been forgotten meanwhile.
+  const still = known && rememberedPeer(trust, connection, now);
+  if (still) return still;
   const { leaf } = shown;
   if (!leaf) return refused('certificate_invalid', shown.fault);
 

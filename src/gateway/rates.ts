@@ -16,6 +16,8 @@ export interface RateOptions {
 const comebackRate = 500;
 /** How long a fault lasts at the least, in seconds: before, nobody need ask again. */
 const shortestFault = 5;
+/** Hosts that nothing is known of are looked up so many times a second. */
+const lookUpRate = 500;
 const node = 'node';
 
 /** The buckets of everything that is limited. */
@@ -23,6 +25,7 @@ export class Rates {
   readonly #handshakes: TokenBuckets;
   readonly #ofAccounts: TokenBuckets;
   readonly #ofKeys: TokenBuckets;
+  readonly #lookUps = new TokenBuckets(lookUpRate);
   readonly #sentAway = new TokenBuckets(comebackRate);
 
   constructor(options: RateOptions) {
@@ -34,6 +37,11 @@ export class Rates {
   /** Whether an account (or, under '', whoever belongs to none) may have one more handshake. */
   handshake(account_id: string): boolean {
     return this.#handshakes.take(account_id, performance.now());
+  }
+
+  /** Whether one more host may be looked up of which nothing is known: who makes names up does not keep the database from others. */
+  lookUp(): boolean {
+    return this.#lookUps.take(node, performance.now());
   }
 
   /** Counts one more provisioning. Throws `too_many_requests` with `retry_after`, in seconds, where it is one too many. */

@@ -7,6 +7,7 @@ import { Problem } from '../problem.ts';
 import type { ReportKind } from '../registry/tables.ts';
 
 const kibibyte = 1024;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** A call that Fleetroot records itself. */
 export interface ReportCall {
@@ -57,7 +58,7 @@ export function readReport({ kind, contentType }: ReportCall, body: Buffer): Buf
 /** Reads JSON in UTF-8. Throws `invalid_request`. */
 export function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    return JSON.parse(utf8.decode(body));
   } catch (error) {
     throw new Problem('invalid_request', 'The body is no JSON in UTF-8.', null, { cause: error });
   }
@@ -84,7 +85,7 @@ const secretName = /pass(word|phrase|wd)?$|^pin$|_pin$|pass_?code|secret|token|p
 /** An aktualizr sends its whole configuration, secrets in clear (`p11.pass`, `provision.p12_password`). */
 function stripSecrets(body: Buffer): Buffer {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+    const text = utf8.decode(body);
     return Buffer.from(writeToml(withoutSecrets(parseToml(text), deepest) as Record<string, unknown>));
   } catch (error) {
     if (error instanceof TomlError || error instanceof TypeError || error instanceof RangeError) {

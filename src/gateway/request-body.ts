@@ -12,6 +12,8 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
     new Problem('body_too_large', `The body is larger than the ${limit} bytes that this call takes.`);
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
   if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
+  // Of one that has none nothing is told, not even its end (http.createServer's optimizeEmptyRequests).
+  if (!hasBody(request)) return Buffer.alloc(0);
   const parts: Buffer[] = [];
   let length = 0;
   return new Promise((resolve, reject) => {
@@ -30,6 +32,11 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
       if (!request.complete) reject(new Problem('request_timeout', 'The request broke off.'));
     });
   });
+}
+
+/** Whether a body follows, be it empty (RFC 9112 §6.3). */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 
 /** Throws `unsupported_media_type` where the body says that it is something else; saying nothing is fine. */

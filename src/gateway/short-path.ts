@@ -31,7 +31,18 @@ export interface ShortPathParts extends Pick<
 
 /** What HTTP waits longer than it says, so that a request which is under way to it is not lost, in milliseconds. */
 const grace = 1000;
+/** How often it is looked who has said nothing for too long, in milliseconds, or oftener where that is soon. */
+const sweepInterval = 1000;
+/** Who sends more than this before it is answered is not read until then, in octets. */
+const mostAhead = 64 * 1024;
 const nothing: Buffer = Buffer.alloc(0);
+
+/** A connection that waits to be asked, until when by `performance.now()`, and what is done then. */
+interface Waiting {
+  readonly connection: Connection;
+  until: number;
+  readonly late: () => void;
+}
 
 /** What a connection's next request will most likely have in common with its last: nothing of it decides anything. */
 interface Last {
@@ -57,8 +68,11 @@ interface Draft {
  * that HTTP would answer with. At the first one that is not, HTTP has the connection from that request on: what is
  * unusual, and what is refused, is nobody else's.
  */
-export class ShortPath {
+export class ShortPath implements Disposable {
   readonly #parts: ShortPathParts;
+  /** All that are not HTTP's, and some that have closed. A timer of its own for each would be set anew at each request. */
+  readonly #waiting = new Set<Waiting>();
+  readonly #sweep: NodeJS.Timeout;
   readonly #keepAlive: string;
   #second = 0;
   #date = '';
@@ -66,6 +80,8 @@ export class ShortPath {
   constructor(parts: ShortPathParts) {
     this.#parts = parts;
     this.#keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(parts.idleTimeout / 1000)}\r\n\r\n`;
+    const soonest = Math.min(parts.headersTimeout, parts.idleTimeout);
+    this.#sweep = setInterval(() => this.#endLate(), Math.min(sweepInterval, Math.ceil(soonest / 4))).unref();
   }
 
   /** Takes up a connection whose handshake is done. */
@@ -78,14 +94,15 @@ export class ShortPath {
     let answering = false;
     let answered = false;
     const leave = () => {
-      socket.off('data', read).off('timeout', late).setTimeout(0);
+      this.#waiting.delete(waiting);
+      socket.off('data', read);
       socket.pause();
       socket.unshift(bytes);
       toHttp(connection);
       socket.resume();
     };
     const done = () => {
-      if (!answered) socket.setTimeout(idleTimeout + grace);
+      waiting.until = performance.now() + idleTimeout + grace;
       answered = true;
     };
     const answer = () => {
@@ -117,13 +134,29 @@ export class ShortPath {
     const read = (part: Buffer) => {
       bytes = bytes.length === 0 ? part : Buffer.concat([bytes, part]);
       if (!answering) answer();
+      else if (bytes.length > mostAhead) socket.pause();
     };
     const late = () => {
       if (answering) return;
+      this.#waiting.delete(waiting);
       if (answered) socket.destroy();
       else silent(connection);
     };
-    socket.on('data', read).on('timeout', late).setTimeout(headersTimeout);
+    const waiting: Waiting = { connection, until: performance.now() + headersTimeout, late };
+    this.#waiting.add(waiting);
+    socket.on('data', read);
+  }
+
+  #endLate(): void {
+    const now = performance.now();
+    for (const waiting of this.#waiting) {
+      if (waiting.connection.socket.destroyed) this.#waiting.delete(waiting);
+      else if (waiting.until < now) waiting.late();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#sweep);
   }
 
   /**
@@ -204,7 +237,7 @@ export class ShortPath {
     const end = last ? 'Connection: close\r\n\r\n' : this.#keepAlive;
     const reply = `${head}${id}\r\nDate: ${this.#present()}\r\n${end}${body}${new Date(now).toISOString()}"}`;
     const flushed = socket.write(reply, 'latin1');
-    metrics.deviceRequests.inc({ account: metrics.accounts.of(account_id), status: '2xx' });
+    metrics.deviceRequests.inc(metrics.accounts.of(account_id), '2xx');
     metrics.deviceRequestDuration.observe(secondsSince(began));
     if (last) {
       connection.ending = true;

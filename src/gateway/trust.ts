@@ -2,7 +2,7 @@
 
 import { LRUCache } from 'lru-cache';
 import { type AccountTrust, loadAccountTrust } from '../provisioning/account-trust.ts';
-import { accountOfHost, requireAccount } from '../registry/accounts.ts';
+import { accountByRef, accountOfHost, requireAccount } from '../registry/accounts.ts';
 import { Problem } from '../problem.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import type { Change } from '../registry/changes.ts';
@@ -13,17 +13,20 @@ import { Verdicts } from './verdicts.ts';
 
 const mostAccounts = 10_000;
 const mostHosts = 100_000;
+/** Of names that belong to no account, apart from the others: whoever makes names up pushes out no host. */
+const mostStrangers = 10_000;
 const mostChains = 10_000;
 /** Of what those showed who were turned away, in bytes. */
 const mostShown = 16 * 1024 * 1024;
-/** Stands for the account of a host that belongs to none. */
-const nobody = '';
 
 /** Hosts, trust anchors, intermediates and verdicts, by account. */
 export class Trust {
   readonly verdicts = new Verdicts();
   readonly #provisioning: Pick<Provisioning, 'registry' | 'trustFile'>;
   readonly #hosts = new LRUCache<string, string>(atMost(mostHosts));
+  readonly #strangers = new LRUCache<string, true>(atMost(mostStrangers));
+  /** Accounts by what the configuration calls them. */
+  readonly #named = new Map<string, string | null>();
   readonly #trusts = new LRUCache<string, Loading<AccountTrust>>(atMost(mostAccounts));
   readonly #chains = new LRUCache<string, Loading<readonly Buffer[]>>(atMost(mostChains));
   /** By account and leaf, what else was shown in the whole handshake of somebody who was turned away. */
@@ -52,14 +55,26 @@ export class Trust {
     if (known !== undefined) return known;
     const { epoch } = this.verdicts;
     const account = await accountOfHost(this.#provisioning.registry.read, host);
-    if (epoch === this.verdicts.epoch) this.#hosts.set(host, account?.id ?? nobody);
+    if (epoch === this.verdicts.epoch) {
+      if (account) this.#hosts.set(host, account.id);
+      else this.#strangers.set(host, true);
+    }
+    return account?.id ?? null;
+  }
+
+  /** The account of that name or ID, or null. */
+  async accountNamed(name: string): Promise<string | null> {
+    const known = this.#named.get(name);
+    if (known !== undefined) return known;
+    const { epoch } = this.verdicts;
+    const account = await accountByRef(this.#provisioning.registry.read, name);
+    if (epoch === this.verdicts.epoch) this.#named.set(name, account?.id ?? null);
     return account?.id ?? null;
   }
 
   /** The same at once, where it is remembered; else undefined. */
   knownAccountOf(host: string): string | null | undefined {
-    const known = this.#hosts.get(host);
-    return known === nobody ? null : known;
+    return this.#hosts.get(host) ?? (this.#strangers.get(host) ? null : undefined);
   }
 
   /** What the account trusts, parsed. Throws where the account is gone. */
@@ -95,12 +110,18 @@ export class Trust {
   forget(change: Change): void {
     this.verdicts.forget(change);
     if (change.kind === 'everything') {
-      this.#hosts.clear();
+      this.#forgetNames();
       this.#trusts.clear();
       return;
     }
-    if (change.kind === 'account') this.#hosts.clear();
+    if (change.kind === 'account') this.#forgetNames();
     if (change.kind === 'account' || change.kind === 'trust') this.#trusts.delete(change.account_id);
+  }
+
+  #forgetNames(): void {
+    this.#hosts.clear();
+    this.#strangers.clear();
+    this.#named.clear();
   }
 }
 

@@ -17,7 +17,6 @@ export interface Entrant {
 
 /** What is kept of an entrant. */
 interface Kept extends Entrant {
-  readonly key: string;
   address: string;
   localAddress: string;
   /** How many octets a load balancer has said before it. */
@@ -37,9 +36,10 @@ interface Kept extends Entrant {
 export class Unauthenticated implements Disposable {
   readonly #most: number;
   readonly #ended: () => void;
-  readonly #entrants = new Map<string, Kept>();
+  /** By the socket that was taken up. */
+  readonly #entrants = new Map<Socket, Kept>();
   /** Those of them that may have sent nothing yet: nobody is looked at twice, or a flood would cost its square. */
-  readonly #silent = new Map<string, Kept>();
+  readonly #silent = new Set<Kept>();
   /** Those that take a place, by network. */
   readonly #placed = new Sets<Kept>();
   readonly #places = new Tally();
@@ -53,15 +53,14 @@ export class Unauthenticated implements Disposable {
 
   /** Takes up a connection; null where there is no place, and it has been ended. */
   add(socket: Socket): Entrant | null {
-    const key = keyOf(socket);
-    if (key === null) {
+    // It has closed before it was taken up.
+    if (socket.remoteAddress === undefined) {
       socket.destroy();
       return null;
     }
     const address = canonicalAddress(socket.remoteAddress);
     const localAddress = canonicalAddress(socket.localAddress);
     const entrant: Kept = {
-      key,
       socket,
       since: performance.now(),
       address,
@@ -70,8 +69,8 @@ export class Unauthenticated implements Disposable {
       waiting: false,
       network: networkOf(address),
     };
-    this.#entrants.set(key, entrant);
-    this.#silent.set(key, entrant);
+    this.#entrants.set(socket, entrant);
+    this.#silent.add(entrant);
     this.#place(entrant);
     socket.once('close', () => this.#forget(entrant));
     this.#makeRoom(entrant);
@@ -130,16 +129,16 @@ export class Unauthenticated implements Disposable {
 
   /** Ends those that have sent nothing. */
   endSilent(): void {
-    for (const kept of [...this.#silent.values()]) if (isSilent(kept)) kept.socket.destroy();
+    for (const kept of [...this.#silent]) if (isSilent(kept)) kept.socket.destroy();
   }
 
   /** Ends one of them where there are too many: one that has sent nothing, else one of the address with the most. */
   #makeRoom(newcomer: Kept): void {
     if (this.#entrants.size - this.#waiting <= this.#most) return;
     this.#ended();
-    for (const [key, kept] of this.#silent) {
+    for (const kept of this.#silent) {
       if (kept === newcomer) continue;
-      this.#silent.delete(key);
+      this.#silent.delete(kept);
       if (isSilent(kept)) return this.#end(kept);
     }
     const largest = this.#places.largest as string;
@@ -153,13 +152,12 @@ export class Unauthenticated implements Disposable {
   }
 
   #of(socket: Socket): Kept | undefined {
-    const key = keyOf(socket);
-    return key === null ? undefined : this.#entrants.get(key);
+    return this.#entrants.get(socket) ?? this.#entrants.get(underOf(socket));
   }
 
   /** What is kept of an entrant, while it is one. */
   #kept(entrant: Entrant): Kept | undefined {
-    const kept = this.#entrants.get((entrant as Kept).key);
+    const kept = this.#entrants.get(entrant.socket);
     return kept === entrant ? kept : undefined;
   }
 
@@ -175,12 +173,11 @@ export class Unauthenticated implements Disposable {
   }
 
   #forget(kept: Kept): void {
-    const { key } = kept;
-    if (this.#entrants.get(key) !== kept) return;
+    if (this.#entrants.get(kept.socket) !== kept) return;
     if (kept.waiting) this.#waiting -= 1;
     else this.#unplace(kept);
-    this.#entrants.delete(key);
-    this.#silent.delete(key);
+    this.#entrants.delete(kept.socket);
+    this.#silent.delete(kept);
   }
 
   [Symbol.dispose](): void {
@@ -193,9 +190,12 @@ function isSilent({ socket, headerSize }: Kept): boolean {
   return socket.bytesRead <= headerSize;
 }
 
-/** Both ends of a TCP connection: the same for a raw socket and for the TLS socket over it. */
-function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
-  return remoteAddress === undefined ? null : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+/**
+ * The socket that a TLS socket is over, or the socket itself. Node has no other name for it (lib/internal/tls/wrap.js); its
+ * addresses would name it too, but the system is asked for them once more. Without it nobody would get in.
+ */
+function underOf(socket: Socket & { readonly _parent?: Socket }): Socket {
+  return socket._parent ?? socket;
 }
 
 /** An address as hosts are compared: what the system writes, but IPv4 as such where IPv6 holds it, and without a zone. */

@@ -423,6 +423,21 @@ describe(
       });
     }
 
+    test('one that comes without the body that it is to have is 400, and nobody waits for it', async () => {
+      for (const [method, path, caller] of [
+        ['POST', '/devices', await image.provisioner()],
+        ['PUT', '/system_info', device],
+      ] as const) {
+        for (const fields of [[], ['Expect: 100-continue'], ['Content-Length: 0']]) {
+          using line = await Line.open(caller);
+          line.send(method, path, { fields });
+          if (fields[0]?.startsWith('Expect')) await line.interim();
+          assert.equal(JSON.parse(`${(await line.reply())?.body}`).code, 'invalid_request');
+          await line.closed();
+        }
+      }
+    });
+
     test('a connection that has been served and says no more is ended', async () => {
       using line = await Line.open(device);
       line.send('GET', '/device');

@@ -7,6 +7,7 @@ import type { Fleetroot } from '../support/fleetroot.ts';
 import type { Image } from '../support/image.ts';
 import { Line } from '../support/line.ts';
 import { Nodes } from '../support/nodes.ts';
+import { asked } from '../support/postgres-server.ts';
 import { needs } from '../support/require.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
@@ -80,6 +81,30 @@ describe('a node that is cut off from its database', { skip: required, timeout: 
       )) !== null,
       true,
     );
+  });
+
+  test('judges everybody anew where nobody can tell it what it missed, also if an account is gone', async () => {
+    await near.json('account', 'create', 'gone');
+    const devices = [await (await near.image('gone')).boot('of-gone'), await image.boot('revoked')];
+    devices.push(await image.boot('stays'));
+    const lines = await Promise.all(devices.map((device) => Line.open(device.at(far))));
+    for (const line of lines) {
+      line.send('GET', '/device');
+      assert.equal((await line.reply())?.status, 200);
+    }
+    all.proxy.cut();
+    await Promise.all([
+      near.json('account', 'delete', 'gone', '--yes'),
+      near.json('device', 'revoke', 'acme', 'revoked', '--yes'),
+    ]);
+    // As after a fail-over to a standby that had not been given the last of it.
+    await asked(String(all.nodes.options['database.url']), 'delete from changes');
+    all.proxy.resume();
+    const [ofGone, revoked, stays] = lines as [Line, Line, Line];
+    await Promise.all([ofGone.closed(), revoked.closed()]);
+    stays.send('GET', '/device');
+    assert.equal((await stays.reply())?.status, 200);
+    stays.socket.destroy();
   });
 });
 

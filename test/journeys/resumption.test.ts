@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
+import { BackEnd } from '../support/back-end.ts';
 import { Fleet } from '../support/fleet.ts';
 import { Fleetroot } from '../support/fleetroot.ts';
 import type { Image } from '../support/image.ts';
@@ -14,7 +15,8 @@ const versions = ['1.2', '1.3'] as const;
 
 const hour = 60 * 60 * 1000;
 const hostOf = ({ url }: { url: string }): string => new URL(url).hostname;
-const whoAmI = (host: string): string => `GET /device HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+const get = (host: string, path: string): string =>
+  `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
 
 /** How a connection was made, and who was answered on it, or the code of the refusal; empty where nothing was said. */
 function came({ handshake, reply, received }: Sequel): string {
@@ -48,11 +50,13 @@ describe('a TLS session that is taken up again', { skip: needs('cc', 'libssl', '
   class Visitor {
     readonly #host: string;
     readonly #as: Credentials | null;
+    readonly #path: string;
     readonly #session = client.file(`session-${crypto.randomUUID()}`);
 
-    constructor(as: Credentials | null, host: string) {
+    constructor(as: Credentials | null, host: string, path = '/device') {
       this.#as = as;
       this.#host = host;
+      this.#path = path;
     }
 
     /** The names that it comes under. */
@@ -81,7 +85,7 @@ describe('a TLS session that is taken up again', { skip: needs('cc', 'libssl', '
     }
 
     #run(tls: (typeof versions)[number], hello: Partial<Attack>, host: string): Promise<Sequel> {
-      return client.run({ port: fleetroot.port, tls, ...hello, send: whoAmI(host) });
+      return client.run({ port: fleetroot.port, tls, ...hello, send: get(host, this.#path) });
     }
   }
 
@@ -233,6 +237,22 @@ describe('a TLS session that is taken up again', { skip: needs('cc', 'libssl', '
       await fleetroot.restart();
       await visitor.comesAgain('resumed: dev-1');
     });
+
+    test('a back end is told of the intermediates, too', async () => {
+      await using backEnd = await BackEnd.open();
+      backEnd.answer = (_, response) => response.end('{"device_id":"back end"}');
+      const root = await pki.guideRoot('passed-on');
+      const line = await root.intermediate('line');
+      const { image } = await Fleet.open(fleetroot, 'passed-on', root);
+      await fleetroot.json('upstream', 'set', 'passed-on', '/repo', `http://127.0.0.1:${backEnd.port}`);
+      const device = await pki.chain(await line.guideDevice('dev-1'), line.certificate);
+      const visitor = new Visitor(device, hostOf(image), '/repo');
+      await visitor.comes('whole: back end');
+      await visitor.comesAgain('resumed: back end');
+      const [shown, ...others] = backEnd.asked.map(({ headers }) => headers['client-cert-chain']);
+      assert.match(`${shown}`, /^:[\w+/=]+:/);
+      assert.deepEqual(others, [shown, shown, shown]);
+    });
   });
 
   describe('ends in time:', () => {
@@ -275,7 +295,7 @@ describe('where resumption is off', { skip: needs('cc', 'libssl') }, () => {
     const [host, port] = [hostOf(image), fleetroot.port];
     for (const tls of versions) {
       const session = client.file(`session-${tls}`);
-      const hello = { port, tls, sni: host, send: whoAmI(host) };
+      const hello = { port, tls, sni: host, send: get(host, '/device') };
       assert.equal(came(await client.run({ ...hello, as: device, sessionOut: session })), 'whole: dev-1');
       assert.equal(came(await client.run({ ...hello, sessionIn: session })), 'whole: certificate_required');
     }

@@ -7,6 +7,9 @@ import type { Image } from '../support/image.ts';
 import { Line } from '../support/line.ts';
 import { Nodes } from '../support/nodes.ts';
 import { needs } from '../support/require.ts';
+import { type Attack, TlsClient } from '../support/tls-client.ts';
+
+const needed = { skip: needs('cc', 'libssl') };
 
 describe('two nodes on one PostgreSQL', { skip: needs('openssl', 'curl', 'unzip'), timeout: 180_000 }, () => {
   let nodes: Nodes;
@@ -53,4 +56,31 @@ describe('two nodes on one PostgreSQL', { skip: needs('openssl', 'curl', 'unzip'
       assert.notEqual((await device.at(two).whoAmI()).status, 200);
     });
   }
+
+  test('a TLS session of one is taken up at the other, and no more once its device is revoked', needed, async () => {
+    await using client = await TlsClient.build();
+    const host = new URL(image.url).hostname;
+    const send = `GET /device HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+    const comes = async ({ port }: Fleetroot, hello: Partial<Attack>): Promise<string> => {
+      const { handshake, reply } = await client.run({ port, sni: host, send, ...hello });
+      return `${handshake?.resumed ? 'resumed' : 'whole'}: ${reply?.json.device_id ?? reply?.json.code}`;
+    };
+    const versions = ['1.2', '1.3'] as const;
+    // The one has been at the other node when it is revoked; of the other that node has never heard.
+    for (const id of ['known-there', 'strange-there']) {
+      const as = await image.at(one).boot(id);
+      const session = client.file(id);
+      for (const tls of versions) {
+        assert.equal(await comes(one, { tls, as, sessionOut: session + tls }), `whole: ${id}`);
+        if (id === 'strange-there') continue;
+        assert.equal(await comes(two, { tls, sessionIn: session + tls }), `resumed: ${id}`);
+      }
+      await one.json('device', 'revoke', 'acme', id, '--yes');
+      for (const tls of versions) {
+        for (const node of [two, one]) {
+          assert.equal(await comes(node, { tls, sessionIn: session + tls }), 'resumed: device_revoked', `TLS ${tls}`);
+        }
+      }
+    }
+  });
 });

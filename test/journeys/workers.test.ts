@@ -14,6 +14,7 @@ import { temporaryDirectory } from '../support/process.ts';
 import { needs } from '../support/require.ts';
 import { ServeProcess } from '../support/serve.ts';
 import { connectionsOf } from '../support/sockets.ts';
+import { TlsClient } from '../support/tls-client.ts';
 
 const workers = 2;
 /** Each costs the start of a process: fewer where nobody asked for everything. */
@@ -21,6 +22,7 @@ const kills = process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? 12 : 3;
 const devicesAtOnce = 16;
 
 const options = { skip: process.platform === 'linux' ? needs('openssl', 'curl', 'unzip') : 'Linux', timeout: 300_000 };
+const sessions = { skip: needs('cc', 'libssl') };
 
 describe(`${workers} gateway processes`, options, () => {
   let desk: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -103,6 +105,29 @@ describe(`${workers} gateway processes`, options, () => {
       for (let time = 0; time < 2 * workers; time += 1) assert.equal((await device.whoAmI()).status, 403);
     });
   }
+
+  test('take up each other’s TLS sessions, and turn them away once the device is revoked', sessions, async () => {
+    await using client = await TlsClient.build();
+    const as = await image.boot('comes-again');
+    const { host: sni, port } = gateway;
+    const send = `GET /device HTTP/1.1\r\nHost: ${sni}\r\nConnection: close\r\n\r\n`;
+    const session = client.file('session');
+    for (const tls of ['1.2', '1.3'] as const) {
+      const { reply } = await client.run({ port, sni, tls, as, send, sessionOut: session + tls });
+      assert.equal(reply?.json.device_id, 'comes-again');
+    }
+    const again = async (expected: string) => {
+      for (let time = 0; time < 4 * workers; time += 1) {
+        const tls = time % 2 === 0 ? '1.2' : '1.3';
+        const { handshake, reply } = await client.run({ port, sni, tls, send, sessionIn: session + tls });
+        assert.ok(handshake?.resumed, `TLS ${tls}`);
+        assert.equal(reply?.json.device_id ?? reply?.json.code, expected, `TLS ${tls}`);
+      }
+    };
+    await again('comes-again');
+    await api.post(at`/accounts/${'acme'}/devices/${'comes-again'}/revoke` + '?confirm=1');
+    await again('device_revoked');
+  });
 
   test('count together', async () => {
     const before = await get('/metrics');
