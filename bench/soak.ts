@@ -39,17 +39,15 @@ const alive: string[][] = [];
 /** One second's work. Gives how long it took, in milliseconds. */
 async function work(scale: number): Promise<number> {
   const began = performance.now();
-  for (const kind of ['new', 'resumed', 'kept'] as const) {
-    const done = await calls[kind].run(Math.round(mix[kind] * scale));
+  const called = (['new', 'resumed', 'kept'] as const).map((kind) => calls[kind].run(Math.round(mix[kind] * scale)));
+  const made = await makers.run(Math.round(mix.made * scale));
+  for (const done of [...(await Promise.all(called)), made]) {
     requests += done.requests;
     errors += done.errors;
   }
-  const made = await makers.run(Math.round(mix.made * scale));
-  requests += made.requests;
-  errors += made.errors;
   alive.push(Array.from({ length: made.requests }, (_, n) => `${made.name}-${n}`));
   const ended = alive.length > lifetime ? alive.shift()! : [];
-  for (const device of ended) await api.delete(at`/accounts/${'account-0'}/devices/${device}?confirm=1`);
+  await Promise.all(ended.map((device) => api.delete(at`/accounts/${'account-0'}/devices/${device}?confirm=1`)));
   return performance.now() - began;
 }
 

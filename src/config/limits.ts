@@ -3,7 +3,7 @@
 import ipaddr from 'ipaddr.js';
 import { type Parse, wholeNumber } from './value.ts';
 
-/** Each of one account, or provisioning key, in a second and of one process. */
+/** Each of one account, or provisioning key, in a second and of one node, whose gateway processes share them. */
 export interface LimitSettings {
   readonly accountHandshakes: number;
   readonly accountProvisionings: number;
