@@ -1,6 +1,7 @@
 // The devices: load.c, which makes each request over a connection and a full handshake of its own, or over kept ones.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -39,7 +40,8 @@ export function compileLoad(dir: string): string {
   return program;
 }
 
-/** Of all loads, so that no two name their devices alike. */
+/** Of all loads, so that no two name their devices alike, nor as an earlier run did in a registry that is kept. */
+const runId = randomBytes(4).toString('hex');
 let runs = 0;
 
 /** A load program with its identities opened, at rest until it is run. */
@@ -76,7 +78,7 @@ export class Load implements Disposable {
   /** Makes so many requests, within bounds of time, and gives what became of them. */
   async run(requests: number): Promise<NamedOutcome> {
     runs += 1;
-    const name = `device-${runs}`;
+    const name = `device-${runId}-${runs}`;
     this.#child.stdin!.write(`${requests} ${longestRun} ${name}\n`);
     const { value, done } = await this.#answers.next();
     if (done) throw new Error('the load program has ended');

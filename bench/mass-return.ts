@@ -83,7 +83,7 @@ class Impatient implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const socket of this.#open) socket.resetAndDestroy();
+    for (const socket of this.#open) socket.destroy();
   }
 }
 
