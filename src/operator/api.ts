@@ -14,9 +14,11 @@ import type { Tokens } from '../login/tokens.ts';
 import { Problem } from '../problem.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { accountRoutes } from './account-routes.ts';
+import { activityRoutes } from './activity-routes.ts';
 import { allowListFileRoutes, allowListRoutes } from './allow-list-routes.ts';
 import { type Audit, auditRoutes } from './audit-routes.ts';
 import { type Backups, backupRoutes } from './backup-routes.ts';
+import { consoleRoutes } from './console-routes.ts';
 import { credentialsRoutes } from './credentials-routes.ts';
 import { type Custody, custodyRoutes } from './custody-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
@@ -31,7 +33,6 @@ import { closeHttpServer, openHttpServer } from './http-server.ts';
 import { takeIdempotencyKeys } from './idempotency.ts';
 import { boundInput } from './inbound.ts';
 import { keyRoutes } from './key-routes.ts';
-import { linkPages } from './link-pages.ts';
 import { listenOnSocket } from '../listen-on-socket.ts';
 import type { ListenerOptions } from './listener.ts';
 import { manifestFileRoutes, manifestRoutes } from './manifest-routes.ts';
@@ -158,7 +159,7 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
   honourPreconditions(app, provisioning.registry, underWay.changes);
   healthRoutes(app, options.ready);
   metricsRoutes(app, metrics);
-  linkPages(app.withTypeProvider<TypeBoxTypeProvider>());
+  consoleRoutes(app.withTypeProvider<TypeBoxTypeProvider>());
   void app.register(
     async (scope) => {
       const api = scope.withTypeProvider<TypeBoxTypeProvider>();
@@ -168,6 +169,7 @@ async function openApi(options: ApiOptions): Promise<FastifyInstance> {
       fleetRootRoutes(api, provisioning);
       trustSetRoutes(api, provisioning);
       fleetRoutes(api, provisioning);
+      activityRoutes(api, provisioning);
       deviceRoutes(api, provisioning);
       allowListRoutes(api, provisioning);
       manifestRoutes(api, provisioning);

@@ -169,6 +169,31 @@ export const RefusalQuery = Type.Object(
   closed,
 );
 
+export const ActivityQuery = Type.Object(
+  {
+    step: Type.Optional(Type.Enum(['minute', 'hour', 'day'])),
+    buckets: Type.Optional(Type.Integer({ minimum: 1, maximum: 90 })),
+  },
+  closed,
+);
+export const ActivitySchema = Type.Object({
+  step: Type.Enum(['minute', 'hour', 'day']),
+  buckets: Type.Array(
+    Type.Object({
+      at: { ...instant, description: 'When it begins, in UTC.' },
+      added: Type.Integer({ description: 'Devices that were not there before.' }),
+      refused: Type.Integer({ description: 'Refusals, each once, when it last came.' }),
+    }),
+    { description: 'The oldest first; the last is the present one.' },
+  ),
+  seen_5_minutes: Type.Integer({ description: 'Devices that connected within five minutes.' }),
+  expiring_1_day: Type.Integer({ description: 'Those whose certificate ends within a day.' }),
+  expiring_7_days: Type.Integer({ description: 'Those whose certificate ends within seven days.' }),
+  refusals_by_code: Type.Array(Type.Object({ code: Type.String(), rule: Type.String(), count: Type.Integer() }), {
+    description: 'Refusals of the last 24 hours, each once, those with most first; `rule` as one of them has it.',
+  }),
+});
+
 export const CertificateListQuery = Type.Object(
   {
     ...PageQuery.properties,

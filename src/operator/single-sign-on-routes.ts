@@ -21,10 +21,10 @@ const page = `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
-    <meta http-equiv="refresh" content="0; url=/api/v1/session">
+    <meta http-equiv="refresh" content="0; url=/">
     <title>Fleetroot</title>
   </head>
-  <body><p>You are signed in. <a href="/api/v1/session">Go on</a></p></body>
+  <body><p>You are signed in. <a href="/">Go on</a></p></body>
 </html>
 `;
 

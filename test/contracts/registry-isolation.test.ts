@@ -58,6 +58,7 @@ const renamed = <T extends { account_id: string }>(account_id: string, row: T, .
 /** Every read that takes an account, by its name: the arguments after the database. */
 const reads: Record<string, Call> = {
   accountFilesOf: ofAccount,
+  activityOf: { args: (account_id) => [account_id, { from: 0, length: now, spans: 2, now }] },
   allowListOf: { args: (account_id) => [account_id, { seen: 'never', after: '' }] },
   certificateByTbs: { args: (account_id, its) => [account_id, its.certificates[0]!.tbs_sha256] },
   certificatesOf: ofDevice,

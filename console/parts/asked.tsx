@@ -1,0 +1,34 @@
+// What was asked of the API, once it is there: a placeholder until then, the refusal where it is one.
+
+import { Skeleton, Stack } from '@mantine/core';
+import type { ReactNode } from 'react';
+import { texts } from '../texts.ts';
+import { Failure } from './failure.tsx';
+
+/** Shows `children` of the answer. What was there stays while it is asked for again, with the error if that fails. */
+export function Asked<T>({
+  query,
+  children,
+  lines = 4,
+}: {
+  query: { readonly data: T | undefined; readonly error: Error | null };
+  children: (data: T) => ReactNode;
+  lines?: number;
+}) {
+  const { data, error } = query;
+  if (data === undefined && error === null) {
+    return (
+      <Stack role="status" aria-label={texts.common.loading}>
+        {Array.from({ length: lines }, (_, line) => (
+          <Skeleton key={line} height={24} />
+        ))}
+      </Stack>
+    );
+  }
+  return (
+    <>
+      <Failure error={error} title={texts.common.notRead} />
+      {data !== undefined && children(data)}
+    </>
+  );
+}

@@ -1,0 +1,53 @@
+// Something to be copied: a fingerprint, an ID, a command.
+
+import { ActionIcon, Box, CopyButton, Group, Tooltip } from '@mantine/core';
+import { IconCheck, IconCopy } from '@tabler/icons-react';
+import { texts } from '../texts.ts';
+
+/** Shows `value` in a monospace font with a button that copies it. `what` names it: "Copy the device ID". */
+export function Copy({ value, what, shown = value }: { value: string; what: string; shown?: string }) {
+  return (
+    <Group gap={4} wrap="nowrap" component="span" display="inline-flex" align="center">
+      <span className="mono" title={shown === value ? undefined : value}>
+        {shown}
+      </span>
+      <CopyIcon value={value} what={what} />
+    </Group>
+  );
+}
+
+/** The button alone. */
+export function CopyIcon({ value, what }: { value: string; what: string }) {
+  return (
+    <CopyButton value={value} timeout={2_000}>
+      {({ copied, copy }) => (
+        <Tooltip label={copied ? texts.common.copied : texts.common.copy(what)}>
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            size="sm"
+            onClick={copy}
+            aria-label={copied ? texts.common.copied : texts.common.copy(what)}
+          >
+            {copied ? <IconCheck size={14} aria-hidden /> : <IconCopy size={14} aria-hidden />}
+          </ActionIcon>
+        </Tooltip>
+      )}
+    </CopyButton>
+  );
+}
+
+/** A command or file of several lines, to be copied whole. */
+export function CopyBlock({ value, what }: { value: string; what: string }) {
+  return (
+    <Box pos="relative">
+      {/* A region that scrolls has to be reachable by keyboard (WCAG 2.1.1). */}
+      <pre className="code-block" tabIndex={0} aria-label={what}>
+        {value}
+      </pre>
+      <Box pos="absolute" top={6} right={6}>
+        <CopyIcon value={value} what={what} />
+      </Box>
+    </Box>
+  );
+}
