@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Console } from '../support/console.ts';
+import { eventually } from '../support/eventually.ts';
 import { Fleet } from '../support/fleet.ts';
 import { Pki } from '../support/pki.ts';
 
@@ -65,7 +66,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await page.goto(path);
       await page.getByRole('heading', { level: 1 }).waitFor();
       // The stream of events never ends, so the network is never idle: what is asked for has come when no placeholder is left.
-      await page.waitForFunction(`document.querySelector('[role=status][aria-label=Loading]') === null`);
+      await eventually(async () => (await page.getByRole('status', { name: 'Loading' }).count()) === 0);
       const ending = elsewhere === undefined ? colorScheme : `${width}-${colorScheme}`;
       await page.screenshot({ path: join(dir, `${name}-${ending}.png`), fullPage: elsewhere !== undefined });
     }
