@@ -154,6 +154,9 @@ async function stayUp(narrator: Narrator, directory: string, server: Server): Pr
   ]) {
     narrator.command(line);
   }
+  // Plain HTTP, which the operators' port speaks on loopback: no browser knows the demo's CA.
+  const link = server.firstAdministratorUrl?.replace('https:', 'http:');
+  if (link) narrator.plain(`In a browser, for 15 minutes, as its first administrator:\n  ${link}`);
   narrator.plain('Ctrl-C ends it and removes its data.');
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), server.failed]);
 }

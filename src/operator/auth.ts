@@ -12,6 +12,8 @@ import { principalOfToken } from './token-principal.ts';
 
 /** What every call that changes something must carry beside a session's cookie: no page of another site can send it. */
 const ownHeader = 'x-fleetroot';
+/** What a page sends that asks by itself while nobody is at it: such a call keeps no session from ending unused. */
+const unattendedHeader = 'x-fleetroot-unattended';
 const safeMethods = ['GET', 'HEAD', 'OPTIONS'];
 
 /**
@@ -26,7 +28,8 @@ export function authenticator({ login, tokens }: { login: Login; tokens: Tokens 
     requireSameOrigin(login, request);
     const secret = sessionCookieOf(login, request);
     if (secret === null) return null;
-    const found = await signedIn(login, secret, { used: !again });
+    const used = !again && request.headers[unattendedHeader] === undefined;
+    const found = await signedIn(login, secret, { used });
     if (found === null && !open) {
       throw new Problem('unauthenticated', 'The session has ended.', 'Sign in again.');
     }

@@ -46,6 +46,14 @@ const notBuilt = `<!doctype html>
 </html>
 `;
 
+/** Whether a browser takes a content coding: it names it, and not with a quality of 0 (RFC 9110 §12.5.3). */
+function accepts({ 'accept-encoding': accepted = '' }: FastifyRequest['headers'], coding: string): boolean {
+  return String(accepted)
+    .split(',')
+    .map((each) => each.toLowerCase().split(';'))
+    .some(([name = '', quality = '']) => name.trim() === coding && !/^\s*q=0(?:\.0*)?\s*$/.test(quality));
+}
+
 /** Adds the routes of the console. What is built anew while the server runs is shown after its next start. */
 export function consoleRoutes(api: Api): void {
   const parts = new Map(
@@ -81,8 +89,7 @@ export function consoleRoutes(api: Api): void {
       if (type === undefined || plain === undefined) {
         throw new Problem('not_found', 'The console has no such part.', 'It was built anew: load the page again.');
       }
-      const accepted = (headers['accept-encoding'] ?? '').split(/[\s,;]+/);
-      const coding = codings.find(([name, ending]) => accepted.includes(name) && parts.has(part + ending));
+      const coding = codings.find(([name, ending]) => accepts(headers, name) && parts.has(part + ending));
       if (coding) void reply.header('content-encoding', coding[0]);
       return (
         reply

@@ -15,7 +15,7 @@ import {
   AccountPath,
   CredentialsSchema,
   NewCredentials,
-  PageQuery,
+  ProvisioningKeyListQuery,
   ProvisioningKeyPath,
   ProvisioningKeySchema,
 } from './schemas.ts';
@@ -54,20 +54,20 @@ export function credentialsRoutes(api: Api, p: Provisioning): void {
       ...rule('listProvisioningKeys', readers),
       schema: {
         params: AccountPath,
-        querystring: PageQuery,
+        querystring: ProvisioningKeyListQuery,
         response: { 200: Type.Array(ProvisioningKeySchema) },
       },
     },
     async (request, reply) => {
       const account = await namedAccount(registry.read, request.params.account);
-      const { limit = standardLimit, cursor } = request.query;
+      const { limit = standardLimit, cursor, devices } = request.query;
       const list = ['provisioning-keys', account.id];
       const place = cursor === undefined ? undefined : readCursor(list, cursor, ['number', 'text']);
       const after = place && { created_at: place[0], id: place[1] };
       const keys = await listProvisioningKeys(registry.read, account.id, { limit, after });
       const last = keys.at(-1);
       if (last && keys.length === limit) linkCursor(request, reply, cursorOf(list, [last.created_at, last.id]));
-      return Promise.all(keys.map((key) => provisioningKeyJson(p, key)));
+      return Promise.all(keys.map((key) => provisioningKeyJson(p, key, devices)));
     },
   );
 

@@ -1,6 +1,7 @@
 // The fleet as a whole: devices by filters, in any order, counted, exported, and changed many at once.
 
 import type { Readable } from 'node:stream';
+import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { Problem } from '../problem.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
@@ -59,6 +60,7 @@ export function fleetRoutes(api: Api, p: Provisioning): void {
         descending: order === 'desc',
         limit,
         after: place && { device_id: place[0], value: place[1] },
+        gone: goneOf(reply),
       });
       const last = devices.at(-1);
       if (last && devices.length === limit) {
@@ -76,10 +78,10 @@ export function fleetRoutes(api: Api, p: Provisioning): void {
       ...rule('countDevices', viewers),
       schema: { params: AccountPath, querystring: DeviceFilterSchema, response: { 200: DeviceCountsSchema } },
     },
-    async ({ params, query }) => {
+    async ({ params, query }, reply) => {
       const account = await namedAccount(registry.read, params.account);
       const filter = await readDeviceFilter(p, account, query);
-      const counts = await countFleet(registry.read, account.id, { filter, now: p.clock() });
+      const counts = await countFleet(registry.read, account.id, { filter, now: p.clock(), gone: goneOf(reply) });
       return deviceCountsJson(registry.read, account.id, counts);
     },
   );
@@ -172,4 +174,11 @@ export function fleetRoutes(api: Api, p: Provisioning): void {
       return page.map(listedCertificateJson);
     },
   );
+}
+
+/** Aborted once the connection has gone: who searches while typing breaks off all answers but the last. */
+function goneOf(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  return gone.signal;
 }

@@ -10,6 +10,13 @@ const strictTransportSecurity = `max-age=${year}`;
 const own = ["'self'"];
 const none = ["'none'"];
 
+/** Of a reply to what is no request that a route could have: the hooks below do not see it. */
+export const bareHeaders = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+} as const;
+
 /** Gives every reply of the routes that `app` gets from now on its headers. */
 export async function strictHeaders(app: FastifyInstance): Promise<void> {
   await app.register(helmet, {

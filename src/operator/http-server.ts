@@ -4,7 +4,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { compilersFactory } from './compilers.ts';
-import { strictHeaders } from './headers.ts';
+import { bareHeaders, strictHeaders } from './headers.ts';
 import { type ListenerOptions, tellApart } from './listener.ts';
 import { describeRoutes } from './openapi.ts';
 import { answerClientError, answerErrors, answerUnknownPath } from './problems.ts';
@@ -36,7 +36,7 @@ export async function openHttpServer(
     http: { maxHeaderSize: largestHeader, headersTimeout, connectionsCheckingInterval: 1_000 },
     schemaController: { compilersFactory },
     routerOptions: { maxParamLength: longestSegment },
-    frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply.headers(bareHeaders)),
     clientErrorHandler: answerClientError,
     forceCloseConnections: 'idle',
   });

@@ -10,7 +10,7 @@ import { fleetRootCasOf, fleetRootCertificatesOf, trustOf } from '../registry/fl
 import { gatewayCasOf } from '../registry/gateway-cas.ts';
 import { keysOf } from '../registry/keys.ts';
 import { readLabels } from '../registry/label-values.ts';
-import { devicesOfProvisioningKey } from '../registry/provisioning-keys.ts';
+import { devicesOfProvisioningKey, mostDevicesNamed } from '../registry/provisioning-keys.ts';
 import type {
   Account,
   CertificateRecord,
@@ -193,8 +193,9 @@ function subjectOf(certificate: Uint8Array): string {
 export async function provisioningKeyJson(
   { registry, clock }: Pick<Provisioning, 'registry' | 'clock'>,
   key: ProvisioningKey,
+  named = mostDevicesNamed,
 ): Promise<ProvisioningKeyJson> {
-  const { devices, count } = await devicesOfProvisioningKey(registry.read, key.account_id, key.id);
+  const { devices, count } = await devicesOfProvisioningKey(registry.read, key.account_id, key.id, named);
   return {
     id: key.id,
     description: key.description,

@@ -225,6 +225,19 @@ export const AccountSchema = Type.Object({
   files: Type.Array(Type.String({ description: 'Entries that every credentials.zip carries beside its own.' })),
 });
 
+export const ProvisioningKeyListQuery = Type.Object(
+  {
+    ...PageQuery.properties,
+    devices: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 1_000,
+        description: 'How many of the devices of each are named; 1,000 unless said.',
+      }),
+    ),
+  },
+  closed,
+);
 export const ProvisioningKeySchema = Type.Object({
   id: Type.String(),
   description: nullable(Type.String()),

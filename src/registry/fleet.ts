@@ -26,6 +26,8 @@ export interface FleetQuery {
   readonly sort?: DeviceSort;
   readonly descending?: boolean;
   readonly after?: FleetPlace | undefined;
+  /** Aborted once nobody waits for the answer any more: what was read until then is given. */
+  readonly gone?: AbortSignal | undefined;
 }
 
 /** Rows that are read at once: the devices get their turn in between. */
@@ -101,16 +103,16 @@ const day = 24 * 60 * 60 * 1000;
 /** What counts as expiring: within so many milliseconds. */
 const soon = 30 * day;
 
-/** Counts the devices of a filter. Those of the whole account are counted without reading any of them. */
+/** Counts the devices of a filter. Those of the whole account are counted without reading any of them. `gone` is as in a FleetQuery. */
 export async function countFleet(
   db: Db,
   account_id: string,
-  { filter = {}, now }: { filter?: DeviceFilter; now: number },
+  { filter = {}, now, gone }: { filter?: DeviceFilter; now: number; gone?: AbortSignal },
 ): Promise<FleetCounts> {
   if (Object.values(filter).every((member) => member === undefined)) return countAll(db, account_id, now);
   const all = new Map<string, FleetKind>();
   const times = { seen_last_day: 0, never_seen: 0, expired: 0, expiring: 0 };
-  for await (const { from, where } of parts(db, account_id, { filter })) {
+  for await (const { from, where } of parts(db, account_id, { filter, gone })) {
     // Expressions, since for plain columns SQLite would read the index of the state from end to end at every part.
     const { rows } = await sql<FleetKind & typeof times>`
       select (devices.state || '') as state, (devices.method || '') as method,
@@ -191,7 +193,7 @@ async function countStretch(
  * passed over.
  */
 async function* parts(db: Db, account_id: string, query: FleetQuery): AsyncGenerator<Part> {
-  const { filter = {}, sort = 'device_id', descending = false, after } = query;
+  const { filter = {}, sort = 'device_id', descending = false, after, gone } = query;
   const { condition, drivers } = await resolveFilter(db, account_id, filter);
   const order = orderOf(sort, descending);
   const driver = await firstOfFew(db, drivers);
@@ -218,6 +220,7 @@ async function* parts(db: Db, account_id: string, query: FleetQuery): AsyncGener
       if (end === undefined) break;
       place = end;
       await setImmediate();
+      if (gone?.aborted) return;
     }
   }
 }

@@ -101,18 +101,20 @@ export async function provisioningKeyByTbs(
 }
 
 /** Devices that are named of a provisioning key at most: it may have made a whole fleet. */
-const mostDevices = 1_000;
+export const mostDevicesNamed = 1_000;
 
-/** How many devices a provisioning key has made that are still there, and the first of them by their IDs. */
+/** How many devices a provisioning key has made that are still there, and the first `named` of them by their IDs. */
 export async function devicesOfProvisioningKey(
   db: Db,
   account_id: string,
   id: string,
+  named: number,
 ): Promise<{ count: number; devices: string[] }> {
   const made = db.selectFrom('devices').where('account_id', '=', account_id).where('provisioning_key_id', '=', id);
   const { count } = await made
     .select((select) => select.fn.countAll<number | string>().as('count'))
     .executeTakeFirstOrThrow();
-  const first = await made.select('device_id').orderBy('first_seen').orderBy('uuid').limit(mostDevices).execute();
+  if (named === 0) return { count: Number(count), devices: [] };
+  const first = await made.select('device_id').orderBy('first_seen').orderBy('uuid').limit(named).execute();
   return { count: Number(count), devices: first.map(({ device_id }) => device_id) };
 }

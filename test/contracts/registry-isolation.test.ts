@@ -73,7 +73,7 @@ const reads: Record<string, Call> = {
   deviceById: { args: (account_id, its) => [account_id, its.devices[0]!.device_id] },
   deviceByRef: { args: (account_id, its) => [account_id, `uuid:${its.devices[0]!.uuid}`] },
   deviceStandings: { args: (account_id) => [account_id, { after: '', limit: 10 }] },
-  devicesOfProvisioningKey: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.id] },
+  devicesOfProvisioningKey: { args: (account_id, its) => [account_id, its.provisioning_keys[0]!.id, 10] },
   deliveriesOf: {
     args: (account_id, its) => [
       account_id,

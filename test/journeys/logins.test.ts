@@ -108,6 +108,15 @@ describe('logins', { skip: needs('curl'), timeout: 300_000 }, () => {
       assert.equal((await busy.call('/session')).status, 401);
     });
 
+    test('is not kept by a page that asks by itself while nobody is at it', async () => {
+      const jar = await signedIn('bob');
+      now += 29 * minute;
+      const unattended = await jar.call('/session', { headers: { 'X-Fleetroot-Unattended': '1' } });
+      assert.equal(unattended.status, 200);
+      now += 2 * minute;
+      assert.equal((await jar.call('/session')).status, 401);
+    });
+
     test('that has ended is not in the way of a new one', async () => {
       const jar = await signedIn('ada');
       now += 13 * hour;

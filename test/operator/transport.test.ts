@@ -290,6 +290,13 @@ describe('the headers', programs, () => {
     }
   });
 
+  test('are there too where no route is reached, for an address that is none', async () => {
+    const { status, headers } = await curl(`http://127.0.0.1:${fleetroot.server.operatorPort}/accounts/%ff`);
+    assert.equal(status, 400);
+    for (const name of ['content-security-policy', 'x-content-type-options', 'cache-control'])
+      assert.match(headers.get(name) ?? '', strict[name]!, name);
+  });
+
   test('let no page of another origin in, whatever it asks for', async () => {
     const origin = `http://127.0.0.1:${fleetroot.server.operatorPort}`;
     const asked = ['-H', 'Origin: https://evil.example', '-H', 'Access-Control-Request-Method: POST'];
