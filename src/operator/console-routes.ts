@@ -48,7 +48,7 @@ const notBuilt = `<!doctype html>
 
 /** Whether a browser takes a content coding: it names it, and not with a quality of 0 (RFC 9110 §12.5.3). */
 function accepts({ 'accept-encoding': accepted = '' }: FastifyRequest['headers'], coding: string): boolean {
-  return String(accepted)
+  return accepted
     .split(',')
     .map((each) => each.toLowerCase().split(';'))
     .some(([name = '', quality = '']) => name.trim() === coding && !/^\s*q=0(?:\.0*)?\s*$/.test(quality));

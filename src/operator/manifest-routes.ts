@@ -6,7 +6,7 @@ import { longestManifest } from '../manifest/manifest.ts';
 import { importManifest } from '../provisioning/manifest-import.ts';
 import type { Provisioning } from '../provisioning/provisioning.ts';
 import { type Finding, reconcile, type Reconciliation } from '../provisioning/reconciliation.ts';
-import { manifestCertificatesOf } from '../registry/manifest-reconciliation.ts';
+import { manifestCertificatesOf, manifestStrangersOf } from '../registry/manifest-reconciliation.ts';
 import type { ManifestCertificate, ManifestLine, ManifestStranger } from '../registry/manifest-tables.ts';
 import { manifestLinesOf, type TakenManifest } from '../registry/manifests.ts';
 import { formatInstant } from '../time.ts';
@@ -14,11 +14,13 @@ import {
   type FactoryLineJson,
   FactoryLineSchema,
   type FactoryStrangerJson,
+  FactoryStrangerSchema,
   type ImportedManifestJson,
   ImportedManifestSchema,
   type ManifestCertificateJson,
   ManifestCertificateSchema,
   ManifestCertificatesQuery,
+  ManifestStrangersQuery,
   type ReconciliationJson,
   ReconciliationQuery,
   ReconciliationSchema,
@@ -84,6 +86,33 @@ export function manifestRoutes(api: Api, { registry }: Provisioning): void {
         linkCursor(request, reply, cursorOf(list, [last.order_name, last.line_id, last.number]));
       }
       return rows.map(certificateJson);
+    },
+  );
+
+  api.get(
+    '/accounts/:account/manifests/strangers',
+    {
+      ...rule('listManifestStrangers', viewers),
+      schema: {
+        params: AccountPath,
+        querystring: ManifestStrangersQuery,
+        response: { 200: Type.Array(FactoryStrangerSchema) },
+      },
+    },
+    async (request, reply) => {
+      const account = await namedAccount(registry.read, request.params.account);
+      const { limit = standardLimit, cursor, standing = 'strangers' } = request.query;
+      const list = ['manifest-strangers', account.id, standing];
+      const place = cursor === undefined ? undefined : readCursor(list, cursor, ['text', 'number', 'text']);
+      const after = place && { line_id: place[0], first_seen: place[1], tbs_sha256: place[2] };
+      const kind = standing === 'strangers' ? 'certain' : 'unaccounted';
+      const lines = await manifestLinesOf(registry.read, account.id);
+      const rows = await manifestStrangersOf(registry.read, lines, { kind, limit, after });
+      const last = rows.at(-1);
+      if (last && rows.length === limit) {
+        linkCursor(request, reply, cursorOf(list, [last.line_id, last.first_seen, last.tbs_sha256]));
+      }
+      return rows.map(strangerJson);
     },
   );
 

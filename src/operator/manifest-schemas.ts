@@ -140,6 +140,16 @@ export const ManifestCertificatesQuery = Type.Object(
   closed,
 );
 
+export const ManifestStrangersQuery = Type.Object(
+  {
+    ...PageQuery.properties,
+    standing: Type.Optional(
+      Type.Enum(['strangers', 'unaccounted'], { description: 'As in the reconciliation; `strangers` unless given.' }),
+    ),
+  },
+  closed,
+);
+
 export type ImportedManifestJson = Static<typeof ImportedManifestSchema>;
 export type FactoryLineJson = Static<typeof FactoryLineSchema>;
 export type ManifestCertificateJson = Static<typeof ManifestCertificateSchema>;

@@ -98,12 +98,6 @@ async function strangersUnder(
   kind: StrangerKind,
 ): Promise<Finding<ManifestStranger>> {
   let count = 0;
-  const first: ManifestStranger[] = [];
-  for (const line of lines) {
-    const under = await countManifestStrangers(db, line, kind);
-    count += under;
-    const limit = Math.min(under, mostShown - first.length);
-    if (limit > 0) first.push(...(await manifestStrangersOf(db, line, { kind, limit })));
-  }
-  return { count, first };
+  for (const line of lines) count += await countManifestStrangers(db, line, kind);
+  return { count, first: count === 0 ? [] : await manifestStrangersOf(db, lines, { kind, limit: mostShown }) };
 }

@@ -75,7 +75,8 @@ export async function manifestOrdersOf(
 export type StrangerKind = 'certain' | 'unaccounted';
 
 type LineRef = Pick<ManifestLine, 'account_id' | 'id' | 'last_made_at'>;
-export type StrangerPlace = Pick<ManifestStranger, 'first_seen' | 'tbs_sha256'>;
+/** Where a page of them begins: after this one. */
+export type StrangerPlace = Pick<ManifestStranger, 'line_id' | 'first_seen' | 'tbs_sha256'>;
 
 function strangersUnder(db: Db, { account_id, id, last_made_at }: LineRef, kind: StrangerKind) {
   return db
@@ -85,8 +86,25 @@ function strangersUnder(db: Db, { account_id, id, last_made_at }: LineRef, kind:
     .where('first_seen', kind === 'certain' ? '<=' : '>', last_made_at);
 }
 
-/** Those under a line in the order in which they first came. */
+/** Those under lines, one line after the other, in the order in which they first came; `limit` of them. */
 export async function manifestStrangersOf(
+  db: Db,
+  lines: readonly LineRef[],
+  { kind, limit, after }: { kind: StrangerKind; limit: number; after?: StrangerPlace | undefined },
+): Promise<ManifestStranger[]> {
+  const found: ManifestStranger[] = [];
+  let isPast = after === undefined;
+  for (const line of lines) {
+    const isOfPlace = line.id === after?.line_id;
+    isPast ||= isOfPlace;
+    const left = limit - found.length;
+    if (!isPast || left === 0) continue;
+    found.push(...(await strangersOfLine(db, line, { kind, limit: left, after: isOfPlace ? after : undefined })));
+  }
+  return found;
+}
+
+async function strangersOfLine(
   db: Db,
   line: LineRef,
   { kind, limit, after }: { kind: StrangerKind; limit: number; after?: StrangerPlace | undefined },

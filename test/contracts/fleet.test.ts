@@ -248,6 +248,17 @@ for (const { name, home: newHome } of backends) {
       assert.deepEqual(await sum({ prefix: 'none' }), [0, 0, 0, 0, 0]);
     });
 
+    test('what nobody waits for any more is counted and listed no further', async () => {
+      await add(db, ...Array.from({ length: 9_500 }, (_, index) => ({ device_id: `device ${index}` })));
+      const filter = { text: 'device' };
+      const counted = async (gone: AbortSignal) =>
+        (await countFleet(db, account_id, { filter, now, gone })).kinds.reduce((all, { devices }) => all + devices, 0);
+      assert.equal(await counted(new AbortController().signal), 9_500);
+      assert.ok((await counted(AbortSignal.abort())) < 9_500);
+      const listed = await fleetPage(db, account_id, { filter, limit: 9_500, gone: AbortSignal.abort() });
+      assert.ok(listed.length < 9_500);
+    });
+
     test('the database counts devices as they come, change and go, and a filter that lets all through finds as many', async () => {
       const kinds = async (filter?: DeviceFilter) =>
         (await countFleet(db, account_id, { now, ...(filter && { filter }) })).kinds

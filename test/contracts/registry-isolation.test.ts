@@ -152,8 +152,16 @@ const reads: Record<string, Call> = {
   manifestOrdersOf: { args: (account_id, its) => [account_id, orderOf(its)] },
   manifestStrangersOf: {
     args: (account_id, its) => [
-      renamed(account_id, its.manifest_lines[0]!),
-      { kind: 'certain', limit: 10, after: { first_seen: 0, tbs_sha256: its.manifest_strangers[0]!.tbs_sha256 } },
+      [renamed(account_id, its.manifest_lines[0]!)],
+      {
+        kind: 'certain',
+        limit: 10,
+        after: {
+          line_id: its.manifest_lines[0]!.id,
+          first_seen: 0,
+          tbs_sha256: its.manifest_strangers[0]!.tbs_sha256,
+        },
+      },
     ],
   },
   noteSeen: {
