@@ -6,7 +6,7 @@ export interface Figure {
   readonly against: string;
   /** Of whatever was compared. */
   readonly versions: string;
-  /** Per CPU-second of the server, to the same of what it is held against. */
+  /** Per CPU-second of the server, to the same of what it is held against; of a limit, how often what was found goes into it. */
   readonly ratio: number;
   readonly aim: number;
 }

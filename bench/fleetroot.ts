@@ -35,12 +35,15 @@ export interface BenchAccount {
 export class Fleetroot implements AsyncDisposable {
   readonly server: Pinned;
   readonly port: number;
+  /** Of the operators' API and the console. */
+  readonly operatorPort: number;
   readonly #dir: string;
   readonly api: Client;
 
-  private constructor(server: Pinned, port: number, dir: string) {
+  private constructor(server: Pinned, [port, operatorPort]: readonly [number, number], dir: string) {
     this.server = server;
     this.port = port;
+    this.operatorPort = operatorPort;
     this.#dir = dir;
     this.api = openClient(dir);
   }
@@ -50,8 +53,8 @@ export class Fleetroot implements AsyncDisposable {
     const words = ['serve', '--data', dir, '--gateway-port', '0', '--operator-port', '0'];
     const settings = { FLEETROOT_LOG_LEVEL: 'warn', FLEETROOT_GATEWAY_WORKERS: '1', ...unlimited, ...env };
     const server = new Pinned([launcher, ...words], settings, cores);
-    const [, port] = await server.says(/devices: port (\d+)/);
-    return new Fleetroot(server, Number(port), dir);
+    const [, port, operatorPort] = await server.says(/devices: port (\d+)[^]*people: .*?:(\d+),/);
+    return new Fleetroot(server, [Number(port), Number(operatorPort)], dir);
   }
 
   /** Makes so many test accounts, each with a provisioning key and so many devices by shared credentials. */

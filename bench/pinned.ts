@@ -28,11 +28,13 @@ export class Pinned implements AsyncDisposable {
     return this.#child.pid!;
   }
 
-  /** Waits for the line of stdout that says it is ready, and gives its match. Throws where the program ends before. */
+  /** Waits for the lines of stdout that say it is ready, and gives their match. Throws where the program ends before. */
   async says(ready: RegExp): Promise<RegExpExecArray> {
     const stdout = this.#child.stdout!;
+    let lines = '';
     for await (const line of createInterface(stdout)) {
-      const said = ready.exec(line);
+      lines += `${line}\n`;
+      const said = ready.exec(lines);
       if (!said) continue;
       stdout.resume();
       return said;

@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { benchConsole } from './console.ts';
 import { benchCustodians } from './custodians.ts';
 import { benchCustodyAway } from './custody-away.ts';
 import { benchFactory } from './factory.ts';
@@ -88,6 +89,7 @@ const parts: Record<string, () => Promise<readonly Figure[] | void>> = {
     await benchRevocation(fleetroot, account, 'account-0');
   },
   million: async () => benchMillion(program, await one()),
+  console: async () => benchConsole((await one()).fleetroot),
   nodes: () => benchNodes(own('nodes')),
   'node-costs': () => benchNodeCosts(program, own('node-costs')),
   'crypto-service': async () => script(new URL('crypto-service.ts', import.meta.url)),

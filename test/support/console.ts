@@ -2,9 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import type { ConfigOptions } from '../../src/config.ts';
-import { goodPassword, makeOperator } from './cookie-jar.ts';
+import { launchChromium, signInByApi } from './chromium.ts';
+import { makeOperator } from './cookie-jar.ts';
 import { Fleetroot } from './fleetroot.ts';
 
 const axeSource = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
@@ -29,19 +30,7 @@ export class Console implements AsyncDisposable {
   }: { administrator?: boolean; options?: ConfigOptions; clock?: () => number } = {}): Promise<Console> {
     const server = await Fleetroot.start({ options, clock });
     if (administrator) await makeOperator(server, 'alice@acme.example', '--administrator');
-    // As root, which CI is, Chromium's sandbox does not start.
-    const browser = await chromium.launch({
-      executablePath: '/usr/bin/chromium',
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        '--no-first-run',
-      ],
-    });
+    const browser = await launchChromium();
     return new Console(server, browser);
   }
 
@@ -69,11 +58,7 @@ export class Console implements AsyncDisposable {
     { name = 'alice@acme.example', ...options }: BrowserContextOptions & { name?: string } = {},
   ): Promise<Page> {
     const context = await this.context(options);
-    const answer = await context.request.post('/api/v1/session', {
-      data: { name, password: goodPassword },
-      headers: { 'x-fleetroot': '1' },
-    });
-    if (!answer.ok()) throw new Error(`${name} could not sign in: ${await answer.text()}`);
+    await signInByApi(context, name);
     const page = await context.newPage();
     page.on('pageerror', (error) => process.stderr.write(`console: ${error.stack}\n`));
     page.on(
