@@ -11,6 +11,7 @@ import { Failure } from './parts/failure.tsx';
 import { SessionEnded } from './pages/login/session-ended.tsx';
 import { SignIn } from './pages/login/sign-in.tsx';
 import { NotFound } from './shell/not-found.tsx';
+import { SessionEnding } from './shell/session-ending.tsx';
 import { Shell } from './shell/shell.tsx';
 import { texts } from './texts.ts';
 
@@ -38,39 +39,39 @@ const accountPages: readonly (readonly [string, ComponentType<OfAccount>])[] = (
     ['/factory', async () => ({ default: (await import('./pages/factory/factory.tsx')).Factory })],
     ['/settings', async () => ({ default: (await import('./pages/settings/settings.tsx')).Settings })],
     ['/operators', async () => ({ default: (await import('./pages/operators/members.tsx')).Members })],
-    ['/tokens', async () => ({ default: (await import('./pages/operators/account-tokens.tsx')).AccountTokens })],
-    ['/webhooks', async () => ({ default: (await import('./pages/webhooks/account-webhooks.tsx')).AccountWebhooks })],
-    ['/audit', async () => ({ default: (await import('./pages/audit/account-audit.tsx')).AccountAudit })],
+    ['/tokens', async () => ({ default: (await import('./pages/tokens/tokens.tsx')).Tokens })],
+    ['/webhooks', async () => ({ default: (await import('./pages/webhooks/webhooks.tsx')).Webhooks })],
+    ['/audit', async () => ({ default: (await import('./pages/audit/audit.tsx')).Audit })],
   ] satisfies [string, AccountPage][]
 ).map(([path, load]) => [path, lazy(load as AccountPage)]);
+
+/** What is a page of an account, and of the whole server where that is null. */
+const ofServer =
+  (Of: ComponentType<{ account: null }>): ComponentType =>
+  () => <Of account={null} />;
 
 /** The pages of the server, and of the operator's own login. */
 const plainPages: readonly (readonly [string, ComponentType])[] = (
   [
     ['/accounts', async () => ({ default: (await import('./pages/accounts/accounts.tsx')).Accounts })],
-    [
-      '/welcome/:account',
-      async () => ({ default: (await import('./pages/first-start/first-device.tsx')).FirstDevice }),
-    ],
     ['/me', async () => ({ default: (await import('./pages/login/my-login.tsx')).MyLogin })],
     ['/server/operators', async () => ({ default: (await import('./pages/operators/operators.tsx')).Operators })],
-    ['/server/tokens', async () => ({ default: (await import('./pages/operators/server-tokens.tsx')).ServerTokens })],
-    [
-      '/server/webhooks',
-      async () => ({ default: (await import('./pages/webhooks/server-webhooks.tsx')).ServerWebhooks }),
-    ],
-    ['/server/audit', async () => ({ default: (await import('./pages/audit/server-audit.tsx')).ServerAudit })],
+    ['/server/tokens', async () => ({ default: ofServer((await import('./pages/tokens/tokens.tsx')).Tokens) })],
+    ['/server/webhooks', async () => ({ default: ofServer((await import('./pages/webhooks/webhooks.tsx')).Webhooks) })],
+    ['/server/audit', async () => ({ default: ofServer((await import('./pages/audit/audit.tsx')).Audit) })],
     ['/server/custody', async () => ({ default: (await import('./pages/custody/custody.tsx')).Custody })],
   ] satisfies [string, PlainPage][]
-).map(([path, load]) => [path, lazy(load as PlainPage)]);
+).map(([path, load]) => [path, lazy<ComponentType>(load)]);
 
 const FirstAdministrator = lazy(async () => ({
   default: (await import('./pages/first-start/first-administrator.tsx')).FirstAdministrator,
 }));
+const FirstDevice = lazy(async () => ({ default: (await import('./pages/first-start/first-device.tsx')).FirstDevice }));
 const Invitation = lazy(async () => ({ default: (await import('./pages/login/invitation.tsx')).Invitation }));
 
 const waiting = (
-  <Center p="xl" role="status" aria-label={texts.common.loading}>
+  <Center p="xl" role="status" data-asking>
+    <span className="visually-hidden">{texts.common.loading}</span>
     <Loader />
   </Center>
 );
@@ -85,8 +86,10 @@ export function App() {
         <Route>
           {session === undefined && (error === null ? waiting : <Failure error={error} title={texts.common.notRead} />)}
           {session === null && <SignIn />}
-          {session != null && <SignedInPages />}
-          {ended && <SessionEnded />}
+          {/* Of the next operator nothing stands that another has typed or been told. */}
+          {session != null && <SignedInPages key={session.id} />}
+          {ended && session != null && <SessionEnded />}
+          <SessionEnding />
         </Route>
       </Switch>
     </Suspense>
@@ -118,17 +121,30 @@ function SignedInPages() {
           </LiveProvider>
         )}
       </Route>
+      <Route path="/welcome/:account">
+        {({ account }) => (
+          <LiveProvider key={account} account={account}>
+            <Shell account={null}>
+              <Suspense fallback={waiting}>
+                <FirstDevice />
+              </Suspense>
+            </Shell>
+          </LiveProvider>
+        )}
+      </Route>
       <Route>
-        <Shell account={null}>
-          <Suspense fallback={waiting}>
-            <Switch>
-              {plainPages.map(([path, Component]) => (
-                <Route key={path} path={path} component={Component} />
-              ))}
-              <Route component={NotFound} />
-            </Switch>
-          </Suspense>
-        </Shell>
+        <LiveProvider account={null}>
+          <Shell account={null}>
+            <Suspense fallback={waiting}>
+              <Switch>
+                {plainPages.map(([path, Component]) => (
+                  <Route key={path} path={path} component={Component} />
+                ))}
+                <Route component={NotFound} />
+              </Switch>
+            </Suspense>
+          </Shell>
+        </LiveProvider>
       </Route>
     </Switch>
   );

@@ -12,9 +12,11 @@ import { SessionProvider } from './api/session.tsx';
 import { App } from './app.tsx';
 import { nonce } from './parts/nonce.ts';
 import { ZoneProvider } from './parts/instant.tsx';
+import { keepFocus } from './shell/kept-focus.ts';
 import { theme, variables } from './theme.ts';
 
 setNonce(nonce);
+keepFocus();
 
 const client = new QueryClient({
   defaultOptions: {
@@ -25,7 +27,8 @@ const client = new QueryClient({
       retry: (failures, error) =>
         failures < 3 && error instanceof Refused && (error.status === 0 || error.status >= 500),
     },
-    mutations: { retry: false },
+    // They may have answered a secret.
+    mutations: { retry: false, gcTime: 0 },
   },
 });
 

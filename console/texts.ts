@@ -1,8 +1,10 @@
 // Every text of the console, by the page that says it. A translation is another object of the same shape.
 
-const numbers = new Intl.NumberFormat();
+/** The language of these texts, for dates and numbers among them: as it is written where the reader is, if that is known. */
+export const language = navigator.languages.find((each) => /^en\b/.test(each)) ?? 'en-GB';
+const numbers = new Intl.NumberFormat(language);
 const number = (value: number): string => numbers.format(value);
-const plural = new Intl.PluralRules('en');
+const plural = new Intl.PluralRules(language);
 /** `counted(1, 'device', 'devices')` is "1 device". */
 const counted = (count: number, one: string, many: string): string =>
   `${number(count)} ${plural.select(count) === 'one' ? one : many}`;
@@ -23,6 +25,28 @@ const actionSentences: Readonly<Record<string, string>> = {
   'certificate.admit': 'A certificate of it was admitted',
   'certificate.first_use': 'It first came with a certificate',
   'certificate.revoke': 'A certificate of it was revoked',
+};
+
+/** What a dry run counts beside devices, by the API's words: one of it, several. */
+const otherThings: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  administrators: ['administrator', 'administrators'],
+  allow_list: ['entry of the allow-list', 'entries of the allow-list'],
+  back_ends: ['back end', 'back ends'],
+  files: ['file of credentials.zip', 'files of credentials.zip'],
+  fleet_root_cas: ['Fleet Root CA', 'Fleet Root CAs'],
+  gateway_ca_keys_erased: ['key of a gateway CA that is erased', 'keys of gateway CAs that are erased'],
+  gateway_cas_retired: ['gateway CA that is retired', 'gateway CAs that are retired'],
+  hosts: ['host', 'hosts'],
+  moves_no_longer_allowed: ['move that is no longer allowed', 'moves that are no longer allowed'],
+  operators: ['operator', 'operators'],
+  passwords: ['password', 'passwords'],
+  provisioning_keys: ['provisioning key', 'provisioning keys'],
+  roles: ['role', 'roles'],
+  second_factors: ['second factor', 'second factors'],
+  sessions: ['session', 'sessions'],
+  successors_replaced: ['successor that is replaced', 'successors that are replaced'],
+  tokens: ['token', 'tokens'],
+  webhooks: ['webhook', 'webhooks'],
 };
 
 export const texts = {
@@ -46,6 +70,8 @@ export const texts = {
     notFound: 'There is nothing here',
     notFoundText: 'The address leads to no page, or to something that you may not see.',
     more: 'Load more',
+    unreachable: 'The server cannot be reached.',
+    answered: (status: number) => `The server answered ${status}.`,
   },
   states: {
     active: 'active',
@@ -67,6 +93,8 @@ export const texts = {
   },
   destructive: {
     type: (typed: string) => `Type ${typed} to go on`,
+    notAsSeen: '␣ is a space, and ‹U+…› a character that is not seen as it is: what you cannot type you can copy.',
+    whatIsTyped: 'what has to be typed',
     touches: (devices: number, seen: number) =>
       devices === 0
         ? 'Touches no device that is known'
@@ -78,6 +106,42 @@ export const texts = {
     rule: 'What they would be told',
     devices: 'Devices',
     among: 'Among them:',
+    other: (what: string, count: number) =>
+      counted(count, ...(otherThings[what] ?? ([what.replaceAll('_', ' '), what.replaceAll('_', ' ')] as const))),
+  },
+  // Of parts that stand on several pages.
+  foreignLetters: (letters: readonly string[]) => `Letters that are not ASCII: ${letters.join('; ')}`,
+  certificate: {
+    with: (key: string, hash: string) => `${key} with ${hash}`,
+    otherCurve: 'of another curve',
+    subject: 'Subject',
+    issuer: 'Issuer',
+    serial: 'Serial number',
+    serialWhat: 'the serial number',
+    validity: 'Valid',
+    until: 'until',
+    key: 'Key',
+    signedWith: 'Signed with',
+    keyUsage: 'Key usage',
+    extendedKeyUsage: 'Extended key usage',
+    absent: 'not limited',
+    alternativeNames: 'Alternative names',
+    ca: 'Basic constraints',
+    caAny: 'a CA',
+    caPath: (intermediates: number) =>
+      `a CA, with ${counted(intermediates, 'intermediate', 'intermediates')} below it at most`,
+    sha256: 'SHA-256 of the certificate',
+    sha256What: 'the SHA-256 of the certificate',
+    keySha256: 'SHA-256 of its public key',
+    keySha256What: 'the SHA-256 of its public key',
+    pemWhat: 'the certificate (PEM)',
+  },
+  chart: {
+    one: (name: string, count: number) => `${name}: ${number(count)}`,
+    from: 'From',
+    showTable: 'Show as a table',
+    hideTable: 'Hide the table',
+    listOf: (name: string, count: number, at: string) => `${name}, ${at}: ${number(count)}`,
   },
   shell: {
     skip: 'To the content',
@@ -95,14 +159,16 @@ export const texts = {
     zone: 'Times',
     zoneLocal: 'In my zone',
     zoneUtc: 'In UTC',
-    live: 'Live',
-    connecting: 'Connecting…',
-    cut: (seconds: number) => `Cut off; trying again ${seconds <= 1 ? 'now' : `in ${seconds} s`}`,
+    signs: { connecting: 'Connecting…', live: 'Live', cut: 'Cut off', paused: 'Paused' },
+    again: (seconds: number) => `; trying again ${seconds <= 1 ? 'now' : `in ${seconds} s`}`,
+    pause: (sign: string) => `${sign}: pause what changes by itself`,
+    goOn: (sign: string) => `${sign}: go on, and ask for everything again`,
     pages: {
       overview: 'Overview',
       devices: 'Devices',
       pending: 'Pending',
       refusals: 'Refusals',
+      explain: 'Explain',
       credentials: 'Credentials',
       fleetRootCas: 'Fleet Root CAs',
       factory: 'Factory',
@@ -113,6 +179,9 @@ export const texts = {
       audit: 'Audit log',
       custody: 'Keys and nodes',
     },
+    ending: 'Your session ends soon',
+    endingText: 'Nothing was done here for a while. Press any key to stay signed in.',
+    stay: 'Stay signed in',
     ended: 'Your session has ended',
     endedText: 'Sign in again and go on: what you have typed is still there.',
   },
@@ -127,7 +196,8 @@ export const texts = {
     firstDevice: 'Bring in the first device',
     devices: 'Devices',
     allDevices: 'all devices',
-    seenLately: 'seen in the last 5 minutes',
+    online: 'Online now',
+    onlineAbout: 'seen within 5 minutes',
     neverSeen: 'never connected',
     provisioned: 'Devices that came',
     step: 'Counted by',
@@ -140,10 +210,6 @@ export const texts = {
     chart: {
       added: 'Devices that came',
       refused: 'Refusals',
-      one: (name: string, count: number) => `${name}: ${number(count)}`,
-      from: 'From',
-      showTable: 'Show as a table',
-      hideTable: 'Hide the table',
       summary: (span: string, added: number, refused: number) =>
         `${span}: ${counted(added, 'device that came', 'devices that came')}, ${counted(refused, 'refusal', 'refusals')}`,
     },
@@ -166,6 +232,7 @@ export const texts = {
     moreKeys: (keys: number) => `${number(keys)} more`,
     health: {
       title: 'The server',
+      notServing: 'The server does not serve devices',
       well: 'all is well',
       since: 'since',
       parts: {
@@ -287,7 +354,7 @@ export const texts = {
       device: 'With a certificate of its own, from outside the server.',
     },
     sameKey: 'Others that this key made',
-    neverSeen: 'It never connected with a certificate of its own.',
+    neverSeen: 'It was never let in with a certificate of its own.',
     editLabels: 'Edit labels',
     labelsOf: (device: string) => `Labels of ${device}`,
     labelsText: 'Names and values of your own, such as a batch or a site, to find devices by.',
@@ -296,6 +363,7 @@ export const texts = {
     labelAdd: 'Add a label',
     labelRemove: (name: string) => (name === '' ? 'Remove this label' : `Remove the label ${name}`),
     timeline: 'What happened to it',
+    itsRefusals: 'Its refusals',
     timelineAbout: 'The latest first: what was done to it, how it came, and when it was turned away.',
     chain: 'Certificate path',
     chainAbout: 'Each certificate is signed by the next, up to a Fleet Root CA of the account.',
@@ -318,29 +386,6 @@ export const texts = {
     gap: (issuer: string) => `Signed by ${issuer}`,
     gapText: (root: string) =>
       `The device shows the intermediates in between itself, and they are not registered here. The path was checked up to the Fleet Root CA ${root} when the device connected.`,
-    certificate: {
-      subject: 'Subject',
-      issuer: 'Issuer',
-      serial: 'Serial number',
-      serialWhat: 'the serial number',
-      validity: 'Valid',
-      until: 'until',
-      key: 'Key',
-      signedWith: 'Signed with',
-      keyUsage: 'Key usage',
-      extendedKeyUsage: 'Extended key usage',
-      absent: 'not limited',
-      alternativeNames: 'Alternative names',
-      ca: 'Basic constraints',
-      caAny: 'a CA',
-      caPath: (intermediates: number) =>
-        `a CA, with ${counted(intermediates, 'intermediate', 'intermediates')} below it at most`,
-      sha256: 'SHA-256 of the certificate',
-      sha256What: 'the SHA-256 of the certificate',
-      keySha256: 'SHA-256 of its public key',
-      keySha256What: 'the SHA-256 of its public key',
-      pemWhat: 'the certificate (PEM)',
-    },
     reports: 'What it tells of itself',
     reportsAbout: 'The latest that it reported of each kind. Nothing of it is checked: it is the device’s own word.',
     noReports: 'It has reported nothing yet. aktualizr reports its ECUs, its hardware and its network when it starts.',
@@ -400,7 +445,7 @@ export const texts = {
     moveTo: (device: string, root: string) => `Let ${device} move to ${root}`,
     moveBack: (name: string) => `${name}, its own: no move any more`,
     moveAbout:
-      'The device may come with a certificate under another Fleet Root CA of the account, once. Until then it gets in as before.',
+      'The device may come with a certificate under another Fleet Root CA of the account, once, and is the same device from then on. Until then it gets in as before. Do it only if you know that it is the same: else somebody else takes its place.',
     moveNowhere: 'The account has no other Fleet Root CA. Register the one that it is to move to first.',
     action: (action: string) => actionSentences[action] ?? action,
     actionRefused: (action: string, code: string) => `Not done (${code}): ${action}`,
@@ -416,18 +461,6 @@ export const texts = {
       count === 1 ? 'It was turned away' : `It was turned away ${number(count)} times, the last of them then`,
     firstKnown: 'The server first knew of it',
     firstUsed: (certificate: string) => `It first came with the certificate ${certificate}`,
-    events: {
-      state: (from: string, to: string) => `It was ${from}, and is ${to}`,
-      certificateRevoked: 'A certificate of it was revoked',
-      expiring: (days: number) => `Its certificate ends in ${counted(days, 'day', 'days')}`,
-      others: {
-        'device.added': 'It joined',
-        'device.provisioned': 'The server made a certificate for it',
-        'device.pending': 'It waits for an approval',
-        'device.key_changed': 'It has another key',
-        'certificate.changed': 'It came with another certificate',
-      },
-    },
   },
 
   // --- pending ---
@@ -438,9 +471,16 @@ export const texts = {
     list: 'What waits',
     what: { device: 'new device', key: 'new key' },
     from: (address: string) => `from ${address}`,
-    waits: (count: number) => counted(count, 'waits', 'wait'),
+    waits: (count: number, atLeast: boolean) => `${atLeast ? 'at least ' : ''}${counted(count, 'waits', 'wait')}`,
+    ofThem: (shown: number) => `${counted(shown, 'is', 'are')} shown`,
     chosen: (count: number) => `${counted(count, 'is', 'are')} selected`,
-    chooseAll: 'Select all',
+    chooseAll: (count: number) => `Select all ${number(count)}`,
+    chooseShown: (count: number, total: number) => `Select ${number(count)} of ${number(total)}`,
+    gone: (id: string, others: number) =>
+      others === 0
+        ? `${id} was accepted or rejected by somebody else, or has gone.`
+        : `${id} and ${number(others)} more were accepted or rejected by somebody else, or have gone.`,
+    goneText: 'No key decides anything until you move to another or select some.',
     chooseNone: 'Select none',
     acceptThis: 'Accept',
     rejectThis: 'Reject',
@@ -489,8 +529,9 @@ export const texts = {
     sinceUnknown: 'not known',
     times: (count: number) => counted(count, 'time', 'times'),
     noPattern: 'none: any ID may join',
-    shape: (shape: string, count: number) => `${shape} · ${counted(count, 'waits', 'wait')} with an ID of this shape`,
-    chooseShape: 'Select all of this shape',
+    shape: (shape: string, count: number, shown: number | null) =>
+      `${shape} · ${counted(count, 'waits', 'wait')} with an ID of this shape${shown === null ? '' : `, of the ${number(shown)} that are shown`}`,
+    chooseShape: (count: number) => `Select the ${number(count)} of this shape`,
     subject: 'Its certificate',
     newKey: 'The new key',
     oldKey: 'The key that it has',
@@ -549,6 +590,7 @@ export const texts = {
     fleetRoot: 'A CA that is signed by itself',
     now: 'Would it get in now?',
     cameIn: (id: string) => `${id} is in now.`,
+    mayComeIn: (id: string) => `${id} is let in from now on.`,
     toDevice: 'Look at the device',
     empty: 'Nobody was turned away',
     emptyText:
@@ -600,11 +642,6 @@ export const texts = {
         'The Fleet Root CA is registered. It counts once the owner of the account has signed what it trusts.',
       certificateWhat: 'the SHA-256 of the certificate',
       move: 'Allow the move',
-      moveTitle: (id: string) => `Allow the move of ${id}`,
-      moveAbout:
-        'The device may then come back under the other Fleet Root CA, and is the same device from then on. Do it only if you know that it is: else somebody else takes its place.',
-      moveTo: 'Fleet Root CA that it moves to',
-      moveNone: 'There is no other active Fleet Root CA in the account that it could move to.',
       moveDone: 'The move is allowed: the device gets in when it comes again.',
       resume: 'Resume',
       resumeTitle: (id: string) => `Resume ${id}`,
@@ -646,8 +683,10 @@ export const texts = {
     paste: 'Or paste it, as PEM',
     pasteAbout: 'From -----BEGIN CERTIFICATE----- on. A private key is not needed, and has no place here.',
     ask: 'Explain it',
-    privateKey:
-      'This holds a private key, which has not been sent. Show the certificate alone: a key that has been pasted somewhere is better made anew.',
+    notSent: {
+      key: 'This holds a private key, which has not been sent. Show the certificate alone: a key that has been pasted somewhere is better made anew.',
+      other: 'This is no certificate, and has not been sent. Show the certificate of the device, as PEM or DER.',
+    },
     verdict: 'The verdict',
     admitted: 'It would get in',
     admittedText: 'The device gateway would let in whoever shows this and has its private key.',
@@ -695,6 +734,7 @@ export const texts = {
         : days < 1
           ? 'Less than a day left'
           : `${counted(Math.floor(days), 'day', 'days')} left`,
+    endsSoon: 'ends soon',
     disable: 'Disable',
     disableNamed: (name: string) => `Disable the provisioning key ${name}`,
     disableAbout:
@@ -709,8 +749,7 @@ export const texts = {
       'This is a production account: the server holds no key that could make a device, so the archive has none either. It says where devices call and whom they trust as the gateway, and can be made again at any time.',
     host: 'What devices call',
     hostAbout:
-      'A host of the account. It cannot be changed in a device that is out: choose a name rather than an address.',
-    hostUsual: (url: string) => `As usual: ${url}`,
+      'A host of the account: a name or an address that means this server to the device. It cannot be changed in a device that is out: for a fleet, choose a name.',
     description: 'Description',
     descriptionAbout: 'What it is for, such as the name of the image: it stands in the list.',
     until: 'Until',
@@ -787,17 +826,23 @@ export const texts = {
     register: 'Register a Fleet Root CA',
     registerNow: 'Register it',
     registerAbout:
-      'A file with its certificate, PEM or DER; intermediates may follow it. The server checks that it is a CA’s before it trusts it. A private key has no place here.',
+      'A file with its certificate, PEM or DER; intermediates may follow it. Compare its SHA-256 with that of your own CA: whoever has the key of what is registered can make devices of this account. A private key has no place here.',
     registerDrop: 'Drop the certificate of a Fleet Root CA here',
     name: 'Name',
     nameAbout: 'What it is called here. Its common name, if you leave this empty.',
+    inFile: 'What is in the file',
+    inFileEnds: 'Ends',
+    sha256Of: (subject: string) => `the SHA-256 of ${subject}`,
     registered: {
       new: (name: string, intermediates: number, waits: boolean) =>
         `${name} is registered${intermediates > 0 ? ` with ${counted(intermediates, 'intermediate', 'intermediates')}` : ''}. ${waits ? 'It counts once the owner has signed it.' : 'Devices under it are taken from now on.'}`,
       certificate: (name: string, _intermediates: number, waits: boolean) =>
         `${name} was there: it has one more certificate now.${waits ? ' It counts once the owner has signed it.' : ''}`,
     },
-    holdsKey: (file: string) => `${file} holds a private key. Keep it where it is, and give the certificate alone.`,
+    holds: {
+      key: (file: string) => `${file} holds a private key. Keep it where it is, and give the certificate alone.`,
+      other: (file: string) => `${file} is no certificate. Give the certificate, as PEM or DER.`,
+    },
     notSent: 'Not sent',
     refused: 'The server does not take this file',
 
@@ -826,7 +871,7 @@ export const texts = {
       close: 'Newcomers under it are refused. Those that are known go on.',
       disable: 'Nobody under it is taken any more, and their connections end at once. Activating it leads back.',
       manifest:
-        'Only certificates that a factory’s manifest holds are let in under it: known devices too, and at once. It is for fleets whose certificates a factory line makes.',
+        'Only certificates that a factory’s manifest holds are let in under it: known devices too, and at once. It is for fleets whose certificates a factory line makes: import first what your lines have made.',
       chain:
         'Whatever leads to it by its chain is let in, as the account’s policy has it. What a factory has withdrawn stays out.',
       successor:
@@ -860,7 +905,6 @@ export const texts = {
     passphraseAbout: 'Twelve characters or more. The file is worth nothing without it.',
     passphraseAgain: 'The passphrase once more',
     differs: 'The two are not the same.',
-    showTyped: 'Show what is typed',
     exported: (name: string) => `The private key of ${name}`,
     exportedWhat: 'the encrypted private key',
     exportedAbout: 'PKCS#8, encrypted under your passphrase. Keep the two apart.',
@@ -894,6 +938,8 @@ export const texts = {
       keyWhat: 'the SHA-256 of the owner’s key',
       nothingSigned: 'Nothing is signed yet: nobody is let in.',
       set: (number: number) => `Set ${number} is in force, accepted`,
+      document: 'Its document, SHA-256',
+      documentWhat: 'the SHA-256 of the signed document',
       fault: 'Nobody is admitted',
       narrowed: 'Narrowed since, in force until a later set lifts it:',
       narrowedAs: {
@@ -1037,17 +1083,7 @@ export const texts = {
     state: 'State',
     admits: 'Lets in',
     change: 'Change',
-    admitBy: { chain: 'what its chain proves', manifest: 'what a manifest holds' },
-    admitDo: { chain: 'Let in by the chain', manifest: 'Let in by manifests' },
-    admitTitle: {
-      chain: (ca: string) => `Let in by the chain under ${ca}`,
-      manifest: (ca: string) => `Let in by manifests alone under ${ca}`,
-    },
-    admitMeans: {
-      chain: 'Whatever certificate leads to this Fleet Root CA is let in from then on, in a manifest or not.',
-      manifest:
-        'A device whose certificate no manifest holds is refused from then on. Import what your lines have made first.',
-    },
+    admitDo: { chain: 'Let in by the chain', manifest: 'Let in by manifest' },
 
     importManifest: 'Import a manifest',
     importAbout:
@@ -1170,7 +1206,8 @@ export const texts = {
         rsa3072: 'RSA 3072',
       },
       any: 'any',
-      unsaved: (changes: number) => `${counted(changes, 'change is', 'changes are')} not made yet.`,
+      unsaved: (changes: number) =>
+        changes === 0 ? 'Nothing is changed yet.' : `${counted(changes, 'change is', 'changes are')} not made yet.`,
       discard: 'Discard',
       look: 'See what it would do',
       change: (account: string) => `Change the policies of ${account}`,
@@ -1216,37 +1253,26 @@ export const texts = {
       save: 'Save',
       saveOf: (state: string) => `Save the certificate of the ${state} gateway CA`,
       outside:
-        'The key of the standby is not here any more. Bring it back to switch: see “Take a key out” in the documentation.',
+        'The key of the standby is not here any more. Bring it back to switch: the command asks for the passphrase of the file, which stays on the computer that it runs on.',
+      import: (account: string) => `./fleetroot account gateway-ca import ${account} standby.key`,
+      importWhat: 'the command that brings the key back',
+      standby: (account: string) => `${account}-standby-gateway-ca`,
+      export: 'Export the standby’s key',
+      exportAbout:
+        'Whoever has the file and its passphrase can pose to every device as its gateway. The server keeps its copy until it is erased; that the key was given out is recorded first.',
       switch: 'Switch to the standby',
       erase: 'Erase the standby’s key',
       acts: { switch: 'Switch to the standby gateway CA', erase: 'Erase the key of the standby gateway CA' },
       abouts: {
         switch:
           'The gateway shows certificates of the standby from then on, and there is a new standby. For when the key of the active one is in other hands, or nears its end.',
-        erase: 'The key is gone from this server. Export it before, or nobody can ever switch to it.',
+        erase:
+          'The key is gone from this server. It must have been exported: try the file with `openssl pkey -in FILE -noout`, which asks for the passphrase, before you go on. Without it nobody can ever switch to the standby.',
       },
     },
 
-    owner: {
-      title: 'Owner’s signature',
-      none: 'This account has no owner key: what it trusts is what its operators have registered. An owner key can be given when an account is made.',
-      about:
-        'What this account trusts counts only as far as its owner has signed it, with a key that this server never sees.',
-      fault: 'Nobody is let in',
-      algorithm: 'Algorithm',
-      key: 'Owner key (SHA-256)',
-      keyWhat: 'the SHA-256 of the owner key',
-      number: 'Signed set',
-      noSet: 'none yet',
-      document: 'Its document (SHA-256)',
-      documentWhat: 'the SHA-256 of the signed document',
-      acceptedAt: 'Accepted',
-      waiting: 'To be signed',
-      waits: 'There are changes that wait for the owner’s signature',
-      waitsNot: 'nothing',
-      narrowed: 'Shut out since, which needs no signature:',
-      kinds: { close: 'closed', disable: 'disabled', distrust: 'distrusted key' },
-    },
+    noOwner:
+      'This account has no owner key: what it trusts is what its operators have registered. An owner key can be given when an account is made.',
 
     files: {
       title: 'Files of credentials.zip',
@@ -1259,7 +1285,11 @@ export const texts = {
       add: 'Set a file',
       drop: 'Drop the file here',
       set: 'Set the file',
-      replaces: (entry: string) => `It takes the place of the ${entry} that is there.`,
+      noFile: 'Drop a file first, or choose one.',
+      noEntry: 'Say what it is to be called in the archive.',
+      replaceOf: (entry: string) => `Replace ${entry}`,
+      replaces: (entry: string) =>
+        `It takes the place of the ${entry} that is there, which nobody can read here again. Archives that were made before keep what they have.`,
       remove: 'Remove',
       removeOf: (entry: string) => `Remove ${entry}`,
     },
@@ -1301,6 +1331,10 @@ export const texts = {
         certificate: 'What is shown to the back end. Empty for none.',
         key: 'It is kept sealed, and never shown.',
       },
+      replaces: (before: string, now: string) =>
+        before === now
+          ? 'Calls of devices go on to the same URL, with what you have changed, from now on.'
+          : `Calls of devices went to ${before}: from now on they go to ${now}.`,
       keyAgain: 'There is a key, which is not shown. A back end is set whole: give the key again.',
       preset: 'OTA Community Edition',
       presetAbout: 'Sets all back ends of the open-source deployment, and its namespace, which is “default”.',
@@ -1360,7 +1394,6 @@ export const texts = {
     steps: 'Steps of the first start',
     step: { administrator: 'The administrator', account: 'The first account', device: 'The first device' },
     done: 'done',
-    now: 'now',
 
     administratorAbout: 'Whoever you name here may do everything on this server, and gives others their roles.',
     makeAdministrator: 'Make the administrator',
@@ -1376,13 +1409,8 @@ export const texts = {
     deviceAbout:
       'This is a production account: its devices bring certificates that you have signed, and the server holds no key that could make one.',
 
-    host: 'What the device calls',
-    hostAbout: 'A host of the account: a name or an address that means this server to the device.',
     hostLocal:
       'This name means this computer to programs that run on it, and nothing to others. A board, or a guest in QEMU, needs a host that it can reach.',
-    hostNew: 'Another host',
-    hostNewAbout: 'A DNS name or an IP address, such as 192.168.7.1',
-    hostAdd: 'Add the host',
 
     credentials: 'Make credentials.zip',
     credentialsShared:
@@ -1421,7 +1449,7 @@ export const texts = {
     rootAbout: 'Its certificate, and never its key: it stays in your own PKI, and signs what your devices show.',
     rootNone: 'Nobody is let in yet: the account trusts no Fleet Root CA.',
     rootThere: (count: number) => `The account trusts ${counted(count, 'Fleet Root CA', 'Fleet Root CAs')}.`,
-    rootRegister: 'To the Fleet Root CAs',
+    rootNot: 'Registering one is for owners and administrators: ask one of them.',
     rootTry: 'To try it out, these commands make one:',
     rootCommands: 'the commands that make a Fleet Root CA',
     ownAbout:
@@ -1560,6 +1588,8 @@ export const texts = {
     present: 'this one',
     end: 'End',
     endOf: (browser: string) => `End the session of ${browser}`,
+    endAbout: 'Whoever uses it has to sign in again. What was typed there and not sent is lost.',
+    endPresentAbout: 'It is the one that you are using now: you are signed out.',
     unknownBrowser: 'an unknown browser',
     actions: 'What can be done',
     signInAgain: 'Sign in again',
@@ -1569,6 +1599,7 @@ export const texts = {
   // --- operators ---
   operators: {
     title: 'Operators',
+    titleServer: 'Operators of the server',
     aboutAccount:
       'Who may do what in this account. A role counts from the next call on, in sessions that are open too.',
     aboutServer: 'Everybody who can sign in to this server, and the roles that they have in its accounts.',
@@ -1595,7 +1626,7 @@ export const texts = {
       metrics: 'For Prometheus: reads /metrics, and nothing else.',
     },
     state: 'State',
-    states: { active: 'active', disabled: 'disabled', invited: 'invited' },
+    states: { active: 'active', disabled: 'disabled' },
     invitedUntil: 'Invited until',
     singleSignOn: 'by single sign-on',
     singleSignOnAbout: 'The identity provider says this role: it is changed there.',
@@ -1663,6 +1694,7 @@ export const texts = {
   // --- tokens ---
   tokens: {
     title: 'Tokens',
+    titleServer: 'Tokens of the server',
     aboutAccount: 'A token is the login of a program: one role in this account, and an end.',
     aboutServer: 'The tokens of all accounts, and those of the server itself.',
     list: 'Tokens',
@@ -1704,6 +1736,7 @@ export const texts = {
   // --- webhooks ---
   webhooks: {
     title: 'Webhooks',
+    titleServer: 'Webhooks of the server',
     aboutAccount: 'Events of this account are sent to these URLs as they happen, signed, and again until they arrive.',
     aboutServer: 'Events of all accounts, and of the server itself, are sent to these URLs.',
     list: 'Webhooks',
@@ -1713,7 +1746,7 @@ export const texts = {
     types: 'Which events',
     typesAll: 'All of them, those of later versions too',
     typesSome: 'These:',
-    typesOf: (types: number) => counted(types, 'type of event', 'types of events'),
+    typesNone: 'Choose one type of event or more, or all of them.',
     allEvents: 'all events',
     ca: 'CA of the receiver',
     caAbout: 'A certificate in PEM, where no public CA vouches for the receiver. Else leave it empty.',
@@ -1756,10 +1789,9 @@ export const texts = {
     answered: (status: number) => `status ${status}`,
     at: 'Happened',
     next: 'Next attempt',
-    settled: 'Settled',
     id: 'the ID of the message',
     redeliver: 'Send again',
-    redeliverOf: (id: string) => `Send ${id} again`,
+    redeliverOf: (id: string) => `Send again ${id}`,
     groups: {
       device: 'Devices',
       certificate: 'Certificates',
@@ -1801,6 +1833,10 @@ export const texts = {
   // --- audit ---
   audit: {
     title: 'Audit log',
+    titleServer: 'Audit log of the server',
+    newEntries: (entries: number, orMore: boolean) =>
+      orMore ? `${number(entries)} new entries or more` : counted(entries, 'new entry', 'new entries'),
+    showNew: 'Show what is new',
     aboutAccount:
       'Whatever changed something in this account, and every attempt that was refused: who, from where, what, as it was and as it is.',
     aboutServer:
@@ -1827,7 +1863,6 @@ export const texts = {
     on: 'To what',
     details: 'Details',
     detailsOf: (action: string, at: string) => `Details of ${action} at ${at}`,
-    server: 'the server as a whole',
     done: 'done',
     kinds: {
       operator: 'operator',
@@ -1837,6 +1872,36 @@ export const texts = {
       provisioning_key: 'provisioning key',
       server: 'the server itself',
     },
+    objects: {
+      account: 'account',
+      account_file: 'file of credentials.zip',
+      allow_list: 'allow-list',
+      audit_checkpoint: 'checkpoint of the audit log',
+      certificate: 'certificate',
+      device: 'device',
+      distrusted_key: 'distrusted key',
+      factory_line: 'factory line',
+      fleet_root_ca: 'Fleet Root CA',
+      gateway_ca: 'gateway CA',
+      gateway_certificate: 'gateway certificate',
+      host: 'host',
+      key: 'key',
+      master_key: 'master key',
+      narrowing: 'what was shut out',
+      node: 'node',
+      operation: 'operation',
+      operator: 'operator',
+      operator_ca: 'CA of the operators’ port',
+      operator_certificate: 'certificate of the operators’ port',
+      provisioning_ca: 'CA of provisioning keys',
+      provisioning_key: 'provisioning key',
+      server: 'server',
+      ticket_key: 'key of TLS tickets',
+      token: 'token',
+      trust_set: 'signed set',
+      upstream: 'back end',
+      webhook: 'webhook',
+    },
     from: (address: string) => `from ${address}`,
     request: 'Request',
     requestWhat: 'the request ID',
@@ -1844,7 +1909,6 @@ export const texts = {
     hashWhat: 'the hash of the entry',
     objectId: 'ID',
     objectWhat: 'the ID of what was changed',
-    notChained: 'It has its number in a second.',
     member: 'Member',
     before: 'Before',
     after: 'After',

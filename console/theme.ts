@@ -1,6 +1,7 @@
 // How the console looks: Mantine's theme, with the colours that WCAG 2.2 AA asks for where Mantine's own fall short.
 
 import { createTheme, type CSSVariablesResolver } from '@mantine/core';
+import { texts } from './texts.ts';
 
 export const theme = createTheme({
   primaryColor: 'cyan',
@@ -14,11 +15,17 @@ export const theme = createTheme({
   headings: { sizes: { h1: { fontSize: '1.5rem' }, h2: { fontSize: '1.15rem' }, h3: { fontSize: '1rem' } } },
   components: {
     // What scrolls the page away under an open dialog breaks out of the content security policy for no gain.
-    Modal: { defaultProps: { lockScroll: false, centered: true, closeButtonProps: { 'aria-label': 'Close' } } },
-    Drawer: { defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': 'Close' } } },
+    Modal: {
+      defaultProps: { lockScroll: false, centered: true, closeButtonProps: { 'aria-label': texts.common.close } },
+    },
+    Drawer: { defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': texts.common.close } } },
     // Else the heading of a dialog counts as a banner beside that of the page.
     ModalHeader: { defaultProps: { role: 'none' } },
     DrawerHeader: { defaultProps: { role: 'none' } },
+    // Else what has the focus at first is nothing that is seen, and no child that a menu may have.
+    Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
+    // Else what merely stands there is read out at once, over whatever else is (WCAG 4.1.3). What has just happened is a status.
+    Alert: { defaultProps: { role: 'note' } },
     Badge: { defaultProps: { variant: 'light', tt: 'none' } },
     Tooltip: { defaultProps: { withArrow: true, events: { hover: true, focus: true, touch: true } } },
   },
@@ -49,5 +56,7 @@ export const variables: CSSVariablesResolver = () => ({
     '--mantine-color-dimmed': 'var(--mantine-color-dark-1)',
     '--mantine-color-placeholder': 'var(--mantine-color-dark-2)',
     '--mantine-color-error': 'var(--mantine-color-red-4)',
+    // Of a row under the pointer: else 4.03.
+    '--mantine-color-red-outline': 'var(--mantine-color-red-4)',
   },
 });

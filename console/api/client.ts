@@ -1,6 +1,7 @@
 // The operators' API as the console calls it: typed from docs/openapi.json, every failure a Refused, ends of sessions told.
 
 import createClient from 'openapi-fetch';
+import { texts } from '../texts.ts';
 import type { components, operations, paths } from './generated/openapi.d.ts';
 
 /** What the API answers to an operation where all is well. */
@@ -41,42 +42,54 @@ export class Refused extends Error {
   }
 }
 
-/** Who is told when the API says that nobody is signed in. */
-const watchers = new Set<() => void>();
-export function onSessionEnd(watcher: () => void): () => void {
+/** Who is told when the API says that nobody is signed in, or that who is may not do something. */
+const watchers = new Set<(code: 'unauthenticated' | 'forbidden') => void>();
+export function onLackOfRight(watcher: (code: 'unauthenticated' | 'forbidden') => void): () => void {
   watchers.add(watcher);
   return () => watchers.delete(watcher);
 }
 
+let lastUse = 0;
+/** When the server last answered a call that somebody was there for, in milliseconds since 1970: their session lasts from there on. */
+export const lastUsed = (): number => lastUse;
+
 /** Calls of the API. A failure rejects with Refused. Path members are encoded; name devices by `deviceName`. */
 export const api = createClient<paths>({
   baseUrl: location.origin,
-  // What every call that changes something must carry beside a cookie.
-  headers: { 'x-fleetroot': '1' },
   fetch: askServer,
 });
 
+/** When somebody last touched this page, in milliseconds. */
+let lastTouch = Date.now();
+for (const touch of ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart'])
+  window.addEventListener(touch, () => (lastTouch = Date.now()), { passive: true, capture: true });
+/** After so many milliseconds nobody is at it: what it asks by itself does not keep the session from ending. */
+const attendedFor = 60_000;
+
 /** As `fetch`, for what is no JSON: files up and down. Rejects with Refused. */
 export async function askServer(input: Request | string, init?: RequestInit): Promise<Response> {
-  const headers = new Headers(init?.headers);
-  if (typeof input === 'string') headers.set('x-fleetroot', '1');
-  const response = await fetch(input, typeof input === 'string' ? { ...init, headers } : init).catch(
-    (error: unknown) => {
-      if (error instanceof DOMException && error.name === 'AbortError') throw error;
-      throw new Refused({ code: 'unreachable', status: 0, detail: 'The server cannot be reached.' });
-    },
-  );
+  const request = new Request(input, init);
+  // What every call that changes something must carry beside a cookie.
+  request.headers.set('x-fleetroot', '1');
+  const unattended = Date.now() - lastTouch > attendedFor;
+  if (unattended) request.headers.set('x-fleetroot-unattended', '1');
+  const response = await fetch(request).catch((error: unknown) => {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    throw new Refused({ code: 'unreachable', status: 0, detail: texts.common.unreachable });
+  });
+  if (!unattended && response.status !== 401) lastUse = Date.now();
   if (response.ok) return response;
   const said = (await response.json().catch(() => ({}))) as Partial<Schema<'Problem'>>;
   const refused = new Refused({
     code: said.code ?? 'internal_error',
     status: response.status,
-    detail: said.detail ?? said.title ?? `The server answered ${response.status}.`,
+    detail: said.detail ?? said.title ?? texts.common.answered(response.status),
     hint: said.hint ?? null,
     requestId: response.headers.get('x-request-id'),
     factors: said.factors,
   });
-  if (refused.code === 'unauthenticated') for (const watcher of watchers) watcher();
+  const { code } = refused;
+  if (code === 'unauthenticated' || code === 'forbidden') for (const watcher of watchers) watcher(code);
   throw refused;
 }
 

@@ -1,4 +1,5 @@
-// What several pages ask of the API. Keys begin with the account (or 'server') and the part that events touch (live/live.tsx).
+// What several pages ask of the API. Keys begin with the account, or with '/server', which none can be
+// called, and the part that events touch (live/live.tsx).
 
 import { useQuery } from '@tanstack/react-query';
 import { answerOf, api } from './client.ts';

@@ -1,5 +1,6 @@
-// What is shown stays true: events of the account that is looked at have what they concern asked for again.
+// What is shown stays true: events of what is looked at have what they concern asked for again, unless the reader pauses it.
 
+import { useDocumentVisibility, useSessionStorage } from '@mantine/hooks';
 import { type QueryKey, useQueryClient } from '@tanstack/react-query';
 import {
   createContext,
@@ -19,6 +20,7 @@ interface Live {
   readonly state: LiveState;
   /** Calls `taker` with each event from now on, until the function that it gives is called. */
   readonly listen: (taker: (event: LiveEvent) => void) => () => void;
+  readonly onPause: (paused: boolean) => void;
 }
 
 const LiveContext = createContext<Live | null>(null);
@@ -38,19 +40,24 @@ const touched: Readonly<Record<string, readonly string[]>> = {
     'provisioning-keys',
     'fleet-root-cas',
     'account',
+    'accounts',
   ],
   'device.refused': ['refusals', 'activity'],
   certificate: ['devices', 'device', 'counts', 'certificates'],
-  fleet_root_ca: ['fleet-root-cas', 'account', 'devices', 'device'],
+  fleet_root_ca: ['fleet-root-cas', 'account', 'devices', 'device', 'custody'],
   factory: ['factory'],
   manifest: ['factory'],
   provisioning_key: ['provisioning-keys'],
-  custody: ['custody', 'readiness'],
+  custody: ['custody', 'readiness', 'nodes'],
   gateway_certificate: ['account', 'readiness'],
   audit: ['audit'],
   backup: ['audit'],
-  server: [],
+  server: ['restoration', 'readiness', 'nodes', 'accounts'],
 };
+/** What any event may have touched: most of them come of something that is in the audit log. */
+const always = ['newest-audit'];
+
+const isPaused: LiveState = { is: 'paused' };
 
 /** Follows the events of an account, by its name or ID; of the whole server where it is null. */
 export function LiveProvider({ account, children }: { account: string | null; children: ReactNode }) {
@@ -58,21 +65,35 @@ export function LiveProvider({ account, children }: { account: string | null; ch
   const { ended } = useSession();
   const may = useMay();
   const mayFollow = account === null ? may('listServerEvents') : may('listEvents', account);
-  const [state, setState] = useState<LiveState>({ is: 'connecting' });
+  const [paused, onPause] = useSessionStorage({
+    key: 'fleetroot-paused',
+    defaultValue: false,
+    getInitialValueInEffect: false,
+  });
+  const [followed, setState] = useState<LiveState>({ is: 'connecting' });
+  const state = paused ? isPaused : followed;
+  // Of the few connections that a browser has for a server (HTTP/1.1), a tab that nobody looks at takes none.
+  const away = useDocumentVisibility() === 'hidden';
+  const wasAway = useRef(false);
   const takers = useRef(new Set<(event: LiveEvent) => void>());
   useEffect(() => {
     // Nobody is signed in: it goes on when somebody is.
     if (ended || !mayFollow) return undefined;
+    if (paused || away) {
+      wasAway.current = true;
+      return undefined;
+    }
     const end = new AbortController();
     const waiting = new Set<string>();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const scope = account ?? 'server';
+    const scope = account ?? '/server';
     const askAgain = (): void => {
       timer = undefined;
       for (const part of waiting) void client.invalidateQueries({ queryKey: [scope, part] satisfies QueryKey });
       waiting.clear();
     };
-    let wasCut = false;
+    let wasCut = wasAway.current;
+    wasAway.current = false;
     void follow(
       account === null ? '/api/v1/events' : `/api/v1/accounts/${encodeURIComponent(account)}/events`,
       {
@@ -85,7 +106,7 @@ export function LiveProvider({ account, children }: { account: string | null; ch
         onGap: () => void client.invalidateQueries({ queryKey: [scope] }),
         onEvent(event) {
           const parts = touched[event.type] ?? touched[event.type.split('.')[0]!] ?? [];
-          for (const part of parts) waiting.add(part);
+          for (const part of [...parts, ...always]) waiting.add(part);
           timer ??= setTimeout(askAgain, atMostEvery);
           for (const taker of takers.current) taker(event);
         },
@@ -96,12 +117,12 @@ export function LiveProvider({ account, children }: { account: string | null; ch
       clearTimeout(timer);
       end.abort();
     };
-  }, [account, ended, mayFollow, client]);
+  }, [account, ended, mayFollow, paused, away, client]);
   const listen = useCallback((taker: (event: LiveEvent) => void) => {
     takers.current.add(taker);
     return () => void takers.current.delete(taker);
   }, []);
-  const live = useMemo(() => (mayFollow ? { state, listen } : null), [mayFollow, state, listen]);
+  const live = useMemo(() => (mayFollow ? { state, listen, onPause } : null), [mayFollow, state, listen, onPause]);
   return <LiveContext value={live}>{children}</LiveContext>;
 }
 
@@ -109,6 +130,15 @@ export function LiveProvider({ account, children }: { account: string | null; ch
 export function useLiveState(): LiveState | null {
   return useContext(LiveContext)?.state ?? null;
 }
+
+/** Pauses all that changes by itself, or lets it go on: then all is asked for again. */
+export function usePause(): (paused: boolean) => void {
+  return useContext(LiveContext)?.onPause ?? (() => undefined);
+}
+
+/** How often something is looked at anew that no event tells of, as `refetchInterval` takes it: not while the reader has paused. */
+export const useEvery = (milliseconds: number): number | false =>
+  useLiveState()?.is === 'paused' ? false : milliseconds;
 
 /** Calls `taker` with each event that happens while the component is shown. */
 export function useLiveEvents(taker: (event: LiveEvent) => void): void {

@@ -5,10 +5,11 @@ import { askServer, Refused, type Schema } from '../api/client.ts';
 
 export type LiveEvent = Schema<'Event'>;
 
-/** How the stream is: `cut` with the instants (milliseconds) since when and of its next attempt. */
+/** How the stream is: `paused` by the reader; `cut` with the instants (milliseconds) since when and of its next attempt. */
 export type LiveState =
   | { readonly is: 'connecting' }
   | { readonly is: 'live' }
+  | { readonly is: 'paused' }
   | { readonly is: 'cut'; readonly since: number; readonly again: number };
 
 const shortestPause = 1_000;

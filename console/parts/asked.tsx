@@ -2,6 +2,7 @@
 
 import { Skeleton, Stack } from '@mantine/core';
 import type { ReactNode } from 'react';
+import { Refused } from '../api/client.ts';
 import { texts } from '../texts.ts';
 import { Failure } from './failure.tsx';
 
@@ -15,10 +16,14 @@ export function Asked<T>({
   children: (data: T) => ReactNode;
   lines?: number;
 }) {
-  const { data, error } = query;
+  const { error } = query;
+  // Whoever may not see it any more does not go on seeing it.
+  const withdrawn = error instanceof Refused && (error.status === 403 || error.status === 404);
+  const data = withdrawn ? undefined : query.data;
   if (data === undefined && error === null) {
     return (
-      <Stack role="status" aria-label={texts.common.loading}>
+      <Stack role="status" data-asking>
+        <span className="visually-hidden">{texts.common.loading}</span>
         {Array.from({ length: lines }, (_, line) => (
           <Skeleton key={line} height={24} />
         ))}

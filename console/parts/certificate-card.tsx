@@ -19,6 +19,11 @@ export function useCertificates(pem: string) {
   });
 }
 
+/** One a line: there may be a comma in a name. */
+function AlternativeNames({ names }: { names: readonly string[] }) {
+  return names.map((name, at) => <div key={at}>{name}</div>);
+}
+
 /** Shows a certificate. `title` says what it is on its path, such as "The device"; `badge` stands beside it. */
 export function CertificateCard({
   certificate,
@@ -31,7 +36,7 @@ export function CertificateCard({
   badge?: ReactNode;
   order?: 2 | 3 | 4;
 }) {
-  const said = texts.device.certificate;
+  const said = texts.certificate;
   const { keyUsage, extendedKeyUsage, alternativeNames, pathLength } = certificate;
   const fields: [string, ReactNode][] = [
     [said.subject, <span key="subject">{certificate.subject || texts.common.none}</span>],
@@ -48,7 +53,8 @@ export function CertificateCard({
     [said.keyUsage, keyUsage === null ? said.absent : keyUsage.join(', ')],
     [said.extendedKeyUsage, extendedKeyUsage === null ? said.absent : extendedKeyUsage.join(', ')],
   ];
-  if (alternativeNames.length > 0) fields.push([said.alternativeNames, alternativeNames.join(', ')]);
+  if (alternativeNames.length > 0)
+    fields.push([said.alternativeNames, <AlternativeNames key="names" names={alternativeNames} />]);
   if (certificate.ca) fields.push([said.ca, pathLength === null ? said.caAny : said.caPath(pathLength)]);
   fields.push([said.sha256, <Copy key="sha256" value={certificate.sha256} what={said.sha256What} />]);
   fields.push([said.keySha256, <Copy key="key" value={certificate.publicKeySha256} what={said.keySha256What} />]);

@@ -1,11 +1,12 @@
 // What a certificate says (RFC 5280), read in the browser. What reads DER is loaded when the first is shown.
 
-import type { Certificate, Name } from '@peculiar/asn1-x509';
+import type { AttributeValue, Certificate, Name } from '@peculiar/asn1-x509';
+import { texts } from '../texts.ts';
 
 /** A certificate's fields, as people read them. */
 export interface CertificateFields {
   readonly pem: string;
-  /** Distinguished names, such as `CN=pump-17, O=ACME`. */
+  /** Distinguished names as the server says them, the last part first: `CN=pump-17,O=ACME`. */
   readonly subject: string;
   readonly issuer: string;
   /** Hex, as `openssl x509 -serial` has it, in lower case. */
@@ -18,6 +19,7 @@ export interface CertificateFields {
   /** Names of bits, such as `digitalSignature`; null where the certificate has no key usage. */
   readonly keyUsage: readonly string[] | null;
   readonly extendedKeyUsage: readonly string[] | null;
+  /** Such as `DNS:pump-17.acme.example`. */
   readonly alternativeNames: readonly string[];
   readonly ca: boolean;
   /** How many intermediates may follow; null for any number. */
@@ -34,12 +36,16 @@ export interface CertificateFields {
 
 const attributes: Readonly<Record<string, string>> = {
   '2.5.4.3': 'CN',
+  '2.5.4.4': 'SN',
   '2.5.4.5': 'serialNumber',
   '2.5.4.6': 'C',
   '2.5.4.7': 'L',
   '2.5.4.8': 'ST',
+  '2.5.4.9': 'street',
   '2.5.4.10': 'O',
   '2.5.4.11': 'OU',
+  '2.5.4.12': 'title',
+  '2.5.4.42': 'GN',
   '2.5.4.46': 'dnQualifier',
   '0.9.2342.19200300.100.1.1': 'UID',
   '0.9.2342.19200300.100.1.25': 'DC',
@@ -51,15 +57,15 @@ const algorithms: Readonly<Record<string, string>> = {
   '1.2.840.10045.2.1': 'EC',
   '1.3.101.112': 'Ed25519',
   '1.3.101.113': 'Ed448',
-  '1.2.840.113549.1.1.5': 'RSA with SHA-1',
-  '1.2.840.113549.1.1.11': 'RSA with SHA-256',
-  '1.2.840.113549.1.1.12': 'RSA with SHA-384',
-  '1.2.840.113549.1.1.13': 'RSA with SHA-512',
+  '1.2.840.113549.1.1.5': texts.certificate.with('RSA', 'SHA-1'),
+  '1.2.840.113549.1.1.11': texts.certificate.with('RSA', 'SHA-256'),
+  '1.2.840.113549.1.1.12': texts.certificate.with('RSA', 'SHA-384'),
+  '1.2.840.113549.1.1.13': texts.certificate.with('RSA', 'SHA-512'),
   '1.2.840.113549.1.1.10': 'RSA-PSS',
-  '1.2.840.10045.4.1': 'ECDSA with SHA-1',
-  '1.2.840.10045.4.3.2': 'ECDSA with SHA-256',
-  '1.2.840.10045.4.3.3': 'ECDSA with SHA-384',
-  '1.2.840.10045.4.3.4': 'ECDSA with SHA-512',
+  '1.2.840.10045.4.1': texts.certificate.with('ECDSA', 'SHA-1'),
+  '1.2.840.10045.4.3.2': texts.certificate.with('ECDSA', 'SHA-256'),
+  '1.2.840.10045.4.3.3': texts.certificate.with('ECDSA', 'SHA-384'),
+  '1.2.840.10045.4.3.4': texts.certificate.with('ECDSA', 'SHA-512'),
 };
 
 /** Named curves by the DER of their OIDs (RFC 5480 §2.1.1.1). */
@@ -122,11 +128,11 @@ async function readCertificate(pem: string): Promise<CertificateFields> {
     alternativeNames: [...(names ?? [])].flatMap(
       ({ dNSName, iPAddress, uniformResourceIdentifier, rfc822Name, directoryName }) =>
         [
-          dNSName && `DNS:${dNSName}`,
-          iPAddress && `IP:${iPAddress}`,
-          uniformResourceIdentifier && `URI:${uniformResourceIdentifier}`,
-          rfc822Name && `email:${rfc822Name}`,
-          directoryName && saidName(directoryName),
+          dNSName && `DNS:${seen(dNSName)}`,
+          iPAddress && `IP:${seen(iPAddress)}`,
+          uniformResourceIdentifier && `URI:${seen(uniformResourceIdentifier)}`,
+          rfc822Name && `email:${seen(rfc822Name)}`,
+          directoryName && `DirName:${saidName(directoryName)}`,
         ].filter((name): name is string => Boolean(name)),
     ),
     ca: constraints?.cA ?? false,
@@ -140,10 +146,18 @@ async function readCertificate(pem: string): Promise<CertificateFields> {
   };
 }
 
+/** What is invisible or turns the direction of the text, by its code point. */
+const seen = (text: string): string =>
+  text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+
+/** As the server has it (src/x509/name.ts, RFC 4514 §2): no value can pass for several parts. A value that is no text is its DER. */
 function saidName(name: Name): string {
+  const said = (value: AttributeValue): string =>
+    value.anyValue ? `#${hex(value.anyValue)}` : seen(value.toString().replaceAll(/[\\",+;<>=]|^[ #]| $/g, '\\$&'));
   return [...name]
-    .map((part) => [...part].map(({ type, value }) => `${attributes[type] ?? type}=${value.toString()}`).join(' + '))
-    .join(', ');
+    .map((part) => [...part].map(({ type, value }) => `${attributes[type] ?? type}=${said(value)}`).join('+'))
+    .toReversed()
+    .join(',');
 }
 
 const saidAlgorithm = (oid: string): string => algorithms[oid] ?? oid;
@@ -153,7 +167,7 @@ function saidKey({ tbsCertificate: { subjectPublicKeyInfo } }: Certificate): str
   const name = saidAlgorithm(algorithm.algorithm);
   if (name === 'RSA') return `RSA ${modulusBits(new Uint8Array(subjectPublicKey))}`;
   if (name !== 'EC' || !algorithm.parameters) return name;
-  return `EC ${curves[hex(algorithm.parameters)] ?? 'of another curve'}`;
+  return `EC ${curves[hex(algorithm.parameters)] ?? texts.certificate.otherCurve}`;
 }
 
 /** The length of an RSA key (RFC 8017 §A.1.1): SEQUENCE { INTEGER n, INTEGER e }. */

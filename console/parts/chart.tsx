@@ -1,10 +1,11 @@
 // Counts over time as bars and a line (uPlot, loaded when the first chart is shown), and the same as a table.
 
-import { Button, Group, Stack, Table, Text, useComputedColorScheme } from '@mantine/core';
+import { Anchor, Button, Group, Stack, Table, Text, useComputedColorScheme } from '@mantine/core';
 import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react';
 import 'uplot/dist/uPlot.min.css';
 import type uPlot from 'uplot';
-import { texts } from '../texts.ts';
+import { Link, useLocation } from 'wouter';
+import { language, texts } from '../texts.ts';
 import './chart.css';
 import { useZone } from './instant.tsx';
 import { Rows } from './rows.tsx';
@@ -15,6 +16,8 @@ export type Step = 'minute' | 'hour' | 'day';
 interface Counted {
   readonly name: string;
   readonly counts: readonly number[];
+  /** Where the list is of what a span counts, by when it begins and ends, in milliseconds since 1970. */
+  readonly list?: (from: number, until: number) => string;
 }
 
 export interface ChartProps {
@@ -38,7 +41,7 @@ const shades = {
   light: { bars: 'cyan-8', line: 'red-8', text: 'gray-7', grid: 'gray-3' },
   dark: { bars: 'cyan-5', line: 'red-5', text: 'dark-1', grid: 'dark-4' },
 } as const;
-const compact = new Intl.NumberFormat(undefined, { notation: 'compact' });
+const compact = new Intl.NumberFormat(language, { notation: 'compact' });
 /** Counts are whole. */
 const increments = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 const height = 220;
@@ -54,12 +57,19 @@ export function Chart({ summary, step, at, bars, line }: ChartProps) {
   // Days are those of UTC.
   const utc = step === 'day' || zone === 'utc';
   const format = formatOf(step, utc);
-  const said = texts.overview.chart;
+  const said = texts.chart;
 
   const data = useMemo(
     (): uPlot.AlignedData => [at.map((instant) => instant / 1_000), [...bars.counts], [...line.counts]],
     [at, bars.counts, line.counts],
   );
+  const [, go] = useLocation();
+  const listAt = ({ list }: Counted, from: number): string | undefined => list?.(from, from + seconds[step] * 1_000);
+  /** To what a bar counts. By keyboard the table has the same links. */
+  const goTo = useEffectEvent((span: number | null | undefined) => {
+    const list = span == null ? undefined : listAt(bars, at[span]!);
+    if (list !== undefined) go(list);
+  });
   const present = useEffectEvent(() => data);
   useEffect(() => {
     const into = host.current;
@@ -69,6 +79,8 @@ export function Chart({ summary, step, at, bars, line }: ChartProps) {
     void import('uplot').then(({ default: Plot }) => {
       if (gone) return;
       plot.current = new Plot(optionsOf(Plot, { into, scheme, step, utc, onPoint: setPointed }), present(), into);
+      const { over, cursor } = plot.current;
+      over.addEventListener('click', () => goTo(cursor.idx));
       watcher.observe(into);
     });
     return () => {
@@ -84,7 +96,12 @@ export function Chart({ summary, step, at, bars, line }: ChartProps) {
   return (
     <Stack gap="xs">
       <figure className="chart-figure">
-        <div ref={host} className="chart" style={{ minHeight: height }} />
+        <div
+          ref={host}
+          className="chart"
+          data-leads={bars.list !== undefined || undefined}
+          style={{ minHeight: height }}
+        />
         <figcaption className="visually-hidden">{summary}</figcaption>
       </figure>
       <Group justify="space-between" gap="xs">
@@ -112,8 +129,16 @@ export function Chart({ summary, step, at, bars, line }: ChartProps) {
               .map((instant, index) => (
                 <Table.Tr key={instant}>
                   <Table.Td>{format.format(instant)}</Table.Td>
-                  <Table.Td>{texts.number(bars.counts[index] ?? 0)}</Table.Td>
-                  <Table.Td>{texts.number(line.counts[index] ?? 0)}</Table.Td>
+                  {[bars, line].map((counted) => (
+                    <Table.Td key={counted.name}>
+                      <Count
+                        of={counted}
+                        count={counted.counts[index] ?? 0}
+                        at={format.format(instant)}
+                        list={listAt(counted, instant)}
+                      />
+                    </Table.Td>
+                  ))}
                 </Table.Tr>
               ))
               .toReversed()}
@@ -124,8 +149,28 @@ export function Chart({ summary, step, at, bars, line }: ChartProps) {
   );
 }
 
+/** A number of the table; one that counts something leads to its list. */
+function Count({
+  of: { name },
+  count,
+  at,
+  list,
+}: {
+  of: Counted;
+  count: number;
+  at: string;
+  list: string | undefined;
+}) {
+  if (list === undefined || count === 0) return texts.number(count);
+  return (
+    <Anchor component={Link} href={list} aria-label={texts.chart.listOf(name, count, at)}>
+      {texts.number(count)}
+    </Anchor>
+  );
+}
+
 const formatOf = (step: Step, utc: boolean): Intl.DateTimeFormat =>
-  new Intl.DateTimeFormat(undefined, { ...shapes[step], ...(utc && { timeZone: 'UTC' }) });
+  new Intl.DateTimeFormat(language, { ...shapes[step], ...(utc && { timeZone: 'UTC' }) });
 
 interface Drawn {
   readonly into: HTMLElement;

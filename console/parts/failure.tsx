@@ -5,6 +5,7 @@ import { IconAlertTriangle } from '@tabler/icons-react';
 import { Refused } from '../api/client.ts';
 import { texts } from '../texts.ts';
 import { Copy } from './copy.tsx';
+import { Said } from './said.tsx';
 
 /** Shows an error as the API told it; nothing without one. It is read out when it appears. */
 export function Failure({ error, title = texts.common.notDone }: { error: unknown; title?: string }) {
@@ -13,8 +14,14 @@ export function Failure({ error, title = texts.common.notDone }: { error: unknow
   const message = error instanceof Error ? error.message : texts.common.notDone;
   return (
     <Alert color="red" variant="outline" icon={<IconAlertTriangle aria-hidden />} title={title} role="alert">
-      <Text size="sm">{message}</Text>
-      {refused?.hint != null && <Text size="sm">{refused.hint}</Text>}
+      <Text size="sm">
+        <Said text={message} />
+      </Text>
+      {refused?.hint != null && (
+        <Text size="sm">
+          <Said text={refused.hint} />
+        </Text>
+      )}
       {refused !== null && (
         <Text size="xs" c="dimmed">
           {refused.code}

@@ -2,7 +2,7 @@
 
 import { Button, Paper, Stack, Text } from '@mantine/core';
 import { IconUpload } from '@tabler/icons-react';
-import { type DragEvent, useRef, useState } from 'react';
+import { type DragEvent, useId, useRef, useState } from 'react';
 import { texts } from '../texts.ts';
 
 export interface DroppedFile {
@@ -22,6 +22,7 @@ export function FileDrop({
   file?: string | undefined;
   onFile: (file: DroppedFile) => void;
 }) {
+  const about = useId();
   const input = useRef<HTMLInputElement>(null);
   const [over, setOver] = useState(false);
   const take = async (file: File | undefined): Promise<void> => {
@@ -47,9 +48,11 @@ export function FileDrop({
     >
       <Stack align="center" gap="xs">
         <IconUpload aria-hidden />
-        <Text ta="center">{label}</Text>
-        {file !== undefined && <Text className="mono">{file}</Text>}
-        <Button variant="default" onClick={() => input.current?.click()}>
+        <Text ta="center" id={about}>
+          {label}
+        </Text>
+        <div role="status">{file !== undefined && <Text className="mono">{file}</Text>}</div>
+        <Button variant="default" aria-describedby={about} onClick={() => input.current?.click()}>
           {texts.common.chooseFile}
         </Button>
         <input

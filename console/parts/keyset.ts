@@ -44,7 +44,7 @@ function after<Row>(known: Known, at: number, { rows, next }: Page<Row>): Known 
 }
 
 /**
- * The list that `ask` gives by cursors. `sight` are the first and last row in sight: their pages are asked for, and the one
+ * The list that `ask` gives by cursors; its signal says that nobody waits any more. `sight` are the first and last row in sight: their pages are asked for, and the one
  * after them. Others are forgotten after a minute and come again when they are scrolled to.
  */
 export function useKeyset<Row>({
@@ -53,7 +53,7 @@ export function useKeyset<Row>({
   sight: [first, end],
 }: {
   queryKey: QueryKey;
-  ask: (cursor: string | null) => Promise<Page<Row>>;
+  ask: (cursor: string | null, signal: AbortSignal) => Promise<Page<Row>>;
   sight: readonly [number, number];
 }) {
   const list = JSON.stringify(queryKey);
@@ -65,7 +65,12 @@ export function useKeyset<Row>({
   const answers = useQueries({
     queries: asked.map((page) => {
       const cursor = known.cursors[page]!;
-      return { queryKey: [...queryKey, cursor], queryFn: () => ask(cursor), gcTime: 60_000, structuralSharing: false };
+      return {
+        queryKey: [...queryKey, cursor],
+        queryFn: ({ signal }: { signal: AbortSignal }) => ask(cursor, signal),
+        gcTime: 60_000,
+        structuralSharing: false,
+      };
     }),
   });
   let found = known;

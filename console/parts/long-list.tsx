@@ -49,7 +49,7 @@ export function LongList<Row>({
 }: {
   label: string;
   queryKey: QueryKey;
-  ask: (cursor: string | null) => Promise<Page<Row>>;
+  ask: (cursor: string | null, signal: AbortSignal) => Promise<Page<Row>>;
   columns: readonly Column<Row>[];
   total?: number | undefined;
   sorting?: Sorting;

@@ -1,7 +1,10 @@
 // A page: its heading, what can be done on it, and its name in the browser's tab.
 
 import { Group, Stack, Text, Title } from '@mantine/core';
-import { type ReactNode, useEffect, useRef } from 'react';
+import { createContext, type ReactNode, useContext, useEffect, useRef } from 'react';
+
+/** What the pages below are of, for their names in the browser's tab: an account; null where that goes without saying. */
+export const PagesOf = createContext<string | null>(null);
 
 /** `actions` stand beside the heading. The heading takes the focus, so that a screen reader says where one is now. */
 export function Page({
@@ -15,11 +18,12 @@ export function Page({
   actions?: ReactNode;
   children: ReactNode;
 }) {
+  const of = useContext(PagesOf);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    document.title = `${title} · Fleetroot`;
-  }, [title]);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+    document.title = [title, of, 'Fleetroot'].filter((part) => part !== null).join(' · ');
+  }, [title, of]);
+  useEffect(() => heading.current?.focus(), []);
   return (
     <Stack gap="lg">
       <Group justify="space-between" align="flex-start">

@@ -16,7 +16,7 @@ export function Section({
   children?: ReactNode;
 }) {
   return (
-    <Paper component="section" withBorder p={{ base: 'md', sm: 'lg' }}>
+    <Paper component="section" withBorder miw={0} p={{ base: 'md', sm: 'lg' }}>
       <Stack gap="md">
         <Group justify="space-between" align="flex-start">
           <div>

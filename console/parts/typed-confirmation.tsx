@@ -1,10 +1,11 @@
 // A grave act of which the API has no dry run: what follows is said, then its name is typed.
 
-import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Group, Modal, Stack, Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
 import { texts } from '../texts.ts';
 import { Failure } from './failure.tsx';
+import { TypedWord } from './typed-word.tsx';
 
 export interface TypedConfirmationProps {
   /** What is done, as the button says it: "Forget node-2". */
@@ -38,14 +39,7 @@ export function TypedConfirmation({ title, about, typed, act, onDone, onClose }:
       >
         <Stack>
           <Text>{about}</Text>
-          <TextInput
-            label={texts.destructive.type(typed)}
-            value={text}
-            onChange={({ currentTarget: { value } }) => setText(value)}
-            autoComplete="off"
-            spellCheck={false}
-            data-autofocus
-          />
+          <TypedWord typed={typed} value={text} onChange={setText} />
           <Failure error={doing.error} />
           <Group justify="flex-end">
             <Button variant="default" onClick={onClose}>

@@ -9,16 +9,15 @@ import { useZone } from '../parts/instant.tsx';
 import { texts } from '../texts.ts';
 
 export function OwnMenu() {
-  const { session, refresh } = useSession();
+  const { session, refresh, signedOut } = useSession();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const [zone, setZone] = useZone();
   const [, go] = useLocation();
   const said = texts.shell;
   const chosen = (is: boolean) => (is ? <IconCheck size={14} aria-hidden /> : null);
   const signOut = async () => {
-    await answerOf(api.DELETE('/api/v1/session')).catch(() => undefined);
+    await answerOf(api.DELETE('/api/v1/session')).then(signedOut, () => refresh().catch(() => undefined));
     go('/');
-    await refresh();
   };
   return (
     <Menu position="bottom-end" closeOnItemClick={false}>

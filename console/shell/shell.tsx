@@ -1,11 +1,12 @@
 // What stands around every page: where one is, where one can go, whether what one sees is live, and who one is.
 
 import { AppShell, Burger, Group, NavLink, ScrollArea, Select, Text } from '@mantine/core';
-import { useDisclosure } from '@mantine/hooks';
-import { type ReactNode, useEffect } from 'react';
+import { useMediaQuery } from '@mantine/hooks';
+import { type KeyboardEvent, type ReactNode, useRef, useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { useAccountNames } from '../api/queries.ts';
 import { type OperationName, useMay, useSession } from '../api/session.tsx';
+import { PagesOf } from '../parts/page.tsx';
 import { texts } from '../texts.ts';
 import { LiveSign } from './live-sign.tsx';
 import { OwnMenu } from './own-menu.tsx';
@@ -16,6 +17,7 @@ const accountLinks = [
   ['/devices', texts.shell.pages.devices, 'listDevices'],
   ['/pending', texts.shell.pages.pending, 'approveDevice'],
   ['/refusals', texts.shell.pages.refusals, 'listRefusals'],
+  ['/explain', texts.shell.pages.explain, 'explain'],
   ['/credentials', texts.shell.pages.credentials, 'listProvisioningKeys'],
   ['/fleet-root-cas', texts.shell.pages.fleetRootCas, 'listFleetRootCas'],
   ['/factory', texts.shell.pages.factory, 'listFactoryLines'],
@@ -35,14 +37,25 @@ const serverLinks = [
   ['/server/custody', texts.shell.pages.custody, 'listKeys'],
 ] as const satisfies readonly (readonly [string, string, OperationName])[];
 
+/** Where the menu lies over the page: below Mantine's `md`. */
+const narrowScreen = '(max-width: 61.99em)';
+
 /** `account` is whose pages these are; null for the server's. */
 export function Shell({ account, children }: { account: string | null; children: ReactNode }) {
-  const [opened, { toggle, close }] = useDisclosure();
   const [location, go] = useLocation();
+  // The menu of a narrow screen is open on the page that it was opened on.
+  const [openedAt, setOpenedAt] = useState<string | null>(null);
+  const opened = openedAt === location;
+  const burger = useRef<HTMLButtonElement>(null);
+  const narrow = useMediaQuery(narrowScreen, false, { getInitialValueInEffect: false });
+  const closeByEscape = ({ key }: KeyboardEvent): void => {
+    if (key !== 'Escape' || !opened || !narrow) return;
+    setOpenedAt(null);
+    burger.current?.focus();
+  };
   const { session } = useSession();
   const accounts = useAccountNames();
   const may = useMay();
-  useEffect(close, [location, close]);
   const ofAccount = accountLinks.filter(([, , operation]) => account !== null && may(operation, account));
   const ofServer = session?.administrator
     ? serverLinks.filter(([, , operation]) => may(operation))
@@ -60,8 +73,10 @@ export function Shell({ account, children }: { account: string | null; children:
         <Group h="100%" px="md" justify="space-between" wrap="nowrap">
           <Group gap="sm" wrap="nowrap">
             <Burger
+              ref={burger}
               opened={opened}
-              onClick={toggle}
+              onClick={() => setOpenedAt(opened ? null : location)}
+              onKeyDown={closeByEscape}
               hiddenFrom="md"
               size="sm"
               aria-label={texts.shell.menu}
@@ -87,40 +102,53 @@ export function Shell({ account, children }: { account: string | null; children:
           </Group>
         </Group>
       </AppShell.Header>
-      <AppShell.Navbar p="sm" component="nav" aria-label={texts.shell.navigation}>
+      <AppShell.Navbar
+        p="sm"
+        component="nav"
+        aria-label={texts.shell.navigation}
+        // Nothing has the focus that is not seen.
+        inert={narrow && !opened}
+        onKeyDown={closeByEscape}
+      >
         <AppShell.Section grow component={ScrollArea}>
-          {ofAccount.map(([path, text]) => {
-            const href = `/accounts/${account}${path}`;
-            const active = path === '' ? location === href : location === href || location.startsWith(`${href}/`);
-            return (
-              <NavLink
-                key={path}
-                component={Link}
-                href={href}
-                label={text}
-                active={active}
-                aria-current={active ? 'page' : undefined}
-              />
-            );
-          })}
+          <div role="group" aria-label={account ?? texts.shell.account}>
+            {ofAccount.map(([path, text]) => {
+              const href = `/accounts/${account}${path}`;
+              const active = path === '' ? location === href : location === href || location.startsWith(`${href}/`);
+              return (
+                <NavLink
+                  key={path}
+                  component={Link}
+                  href={href}
+                  label={text}
+                  active={active}
+                  aria-current={active ? 'page' : undefined}
+                />
+              );
+            })}
+          </div>
           {ofAccount.length > 0 && (
-            <Text size="xs" c="dimmed" px="sm" pt="md" pb={4}>
+            <Text size="xs" c="dimmed" px="sm" pt="md" pb={4} aria-hidden>
               {texts.shell.server}
             </Text>
           )}
-          {ofServer.map(([href, text]) => (
-            <NavLink
-              key={href}
-              component={Link}
-              href={href}
-              label={text}
-              active={location === href}
-              aria-current={location === href ? 'page' : undefined}
-            />
-          ))}
+          <div role="group" aria-label={texts.shell.server}>
+            {ofServer.map(([href, text]) => (
+              <NavLink
+                key={href}
+                component={Link}
+                href={href}
+                label={text}
+                active={location === href}
+                aria-current={location === href ? 'page' : undefined}
+              />
+            ))}
+          </div>
         </AppShell.Section>
       </AppShell.Navbar>
-      <AppShell.Main id="content">{children}</AppShell.Main>
+      <AppShell.Main id="content" inert={narrow && opened}>
+        <PagesOf value={account}>{children}</PagesOf>
+      </AppShell.Main>
     </AppShell>
   );
 }

@@ -65,7 +65,7 @@ describe('administration in the console', () => {
     ] as const) {
       await hers.goto(`/accounts/acme/${path}`);
       await hers.getByRole('heading', { name: heading, level: 1 }).waitFor();
-      await hers.locator('[role=status][aria-label=Loading]').waitFor({ state: 'detached' });
+      await hers.locator('[data-asking]').waitFor({ state: 'detached' });
       for (const name of buttons) assert.equal(await hers.getByRole('button', { name }).count(), 0, name);
     }
     // What the page does not offer the API refuses.
@@ -89,7 +89,7 @@ describe('administration in the console', () => {
     await page.getByRole('row', { name: /bob@acme\.example owner/ }).waitFor();
     // An owner sees the same, and takes the role from himself: then there is nothing to see.
     await choose(page, 'What can be done with bob@acme.example', 'Withdraw the role');
-    await page.getByText('1 roles: owner of acme: bob@acme.example').waitFor();
+    await page.getByText('1 role: owner of acme: bob@acme.example').waitFor();
     await confirm(page, 'Withdraw the role of bob@acme.example', 'bob@acme.example');
     await page.getByRole('row', { name: /bob@acme\.example/ }).waitFor({ state: 'detached' });
   });
@@ -112,7 +112,7 @@ describe('administration in the console', () => {
     const menu = 'What can be done with carol@acme.example';
     const hers = await console.page('/', { name: 'carol@acme.example' });
     await choose(page, menu, 'Disable');
-    await page.getByText('1 sessions').waitFor();
+    await page.getByText('1 session').waitFor();
     await confirm(page, 'Disable carol@acme.example', 'carol@acme.example');
     await row.getByText('disabled').waitFor();
     assert.equal((await hers.context().request.get('/api/v1/session')).status(), 401);
@@ -189,10 +189,12 @@ describe('administration in the console', () => {
     await dialog.getByLabel('URL').fill('http://10.1.2.3/hook');
     await dialog.getByLabel('What it is for').fill('the ERP');
     await dialog.getByLabel('These:').check();
+    await dialog.getByRole('button', { name: 'Make the webhook' }).click();
+    await dialog.getByText('Choose one type of event or more').waitFor();
     await dialog.getByLabel('fleet_root_ca.changed').check();
     assert.deepEqual(await axe(page), []);
     await dialog.getByRole('button', { name: 'Make the webhook' }).click();
-    await dialog.getByRole('alert').waitFor();
+    await dialog.getByRole('alert').getByText('outbound.allow').waitFor();
     await dialog.getByLabel('URL').fill(`http://127.0.0.1:${receiver.port}/hook`);
     await dialog.getByRole('button', { name: 'Make the webhook' }).click();
     const secret = (await page.getByLabel('the secret', { exact: true }).innerText()).trim();
@@ -217,7 +219,7 @@ describe('administration in the console', () => {
     await page.waitForURL(/state=delivered/);
     await card
       .getByRole('row', { name: /webhook\.test/ })
-      .getByRole('button', { name: /^Send .* again$/ })
+      .getByRole('button', { name: /^Send again / })
       .click();
     await eventually(() => receiver.asked.filter(({ body }) => body.includes('webhook.test')).length === 2);
 

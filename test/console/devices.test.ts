@@ -106,7 +106,40 @@ describe('devices in the console', () => {
     await path.getByText(sha256).waitFor();
     await page.getByText('It joined').waitFor();
     await page.getByText('With a certificate of its own, from outside the server.').waitFor();
+  });
+
+  test('what a device tells of itself is shown: its ECUs, its system, and its configuration without secrets', async () => {
+    const device = await fleet.image.boot('gateway-7');
+    const ecu = {
+      ecu_serial: 'ecu-1',
+      hardware_identifier: 'qemux86-64',
+      clientKey: { keytype: 'RSA', keyval: { public: 'PEM' } },
+    };
+    const camera = { ...ecu, ecu_serial: 'camera', clientKey: { keytype: 'ED25519', keyval: { public: 'PEM' } } };
+    const page = await deviceAt('gateway-7');
+    await page.getByText('It has reported nothing yet.').waitFor();
+    await page.locator('[data-live=live]').waitFor();
+    // As aktualizr sends it when it starts.
+    const sent = [
+      ['POST', '/director/ecus', JSON.stringify({ primary_ecu_serial: 'ecu-1', ecus: [ecu, camera] }), 'json'],
+      ['PUT', '/system_info', '{"id":"machine","product":"Board 7"}', 'json'],
+      ['POST', '/system_info/config', '[provision]\np12_password = "hunter2"\nserver = "https://x"\n', 'toml'],
+    ] as const;
+    for (const [method, path, body, type] of sent) {
+      const answer = await device.call(path, { method, body, contentType: `application/${type}` });
+      assert.equal(answer.status, 200, `${path}: ${answer.body}`);
+    }
+    await page.reload();
+    const ecus = page.getByRole('region', { name: 'ECUs' });
+    assert.match((await ecus.getByRole('row').nth(1).textContent()) ?? '', /ecu-1.*qemux86-64.*primary.*RSA/);
+    assert.match((await ecus.getByRole('row').nth(2).textContent()) ?? '', /camera.*secondary.*ED25519/);
+    await page.getByRole('button', { name: /^System information/ }).click();
+    await page.getByText('"product": "Board 7"').waitFor();
+    await page.getByRole('button', { name: /^Configuration of its client/ }).click();
+    await page.getByText('server = "https://x"').waitFor();
+    assert.equal((await page.locator('body').innerText()).includes('hunter2'), false);
     assert.deepEqual(await axe(page), []);
+    await page.context().close();
   });
 
   test('labels are edited, and lead to the devices that have them', async () => {

@@ -100,7 +100,7 @@ describe('the factory in the console', () => {
     await page.reload();
     await page.getByRole('button', { name: 'All orders' }).click();
     await list.getByRole('row', { name: /dev-1/ }).waitFor();
-    for (const button of ['Import a manifest', 'Let in by manifests alone under acme-root']) {
+    for (const button of ['Import a manifest', 'Let in by manifest under acme-root']) {
       assert.equal(await page.getByRole('button', { name: button }).count(), 0, button);
     }
     await page.getByRole('tab', { name: 'Allow-list' }).click();
@@ -128,17 +128,36 @@ describe('the factory in the console', () => {
       .waitFor();
     await page.getByText('the line has not made them').waitFor();
     assert.deepEqual(await axe(page), []);
+
+    // Of many the first come with the numbers, and all by pages.
+    const listed = await page.request.get('/api/v1/accounts/fleet/manifests/strangers?limit=1');
+    assert.deepEqual(
+      ((await listed.json()) as { device_id: string }[]).map(({ device_id }) => device_id),
+      ['dev-99'],
+    );
+    const next = /<([^>]+)>; *rel="next"/.exec(listed.headers()['link'] ?? '')![1]!;
+    assert.deepEqual(await (await page.request.get(next)).json(), []);
+    await page.route('**/reconciliation', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, json: { ...(await response.json()), strangers: { count: 2, first: [] } } });
+    });
+    await page.reload();
+    await page.getByRole('button', { name: 'Show all 2' }).click();
+    await page
+      .getByRole('region', { name: 'strangers' })
+      .getByRole('row', { name: /dev-99/ })
+      .waitFor();
   });
 
   test('manifests alone let in under a Fleet Root CA, once it was typed who is refused by that', async () => {
     const page = await console.page('/accounts/fleet/factory');
-    await page.getByRole('button', { name: 'Let in by manifests alone under acme-root' }).click();
+    await page.getByRole('button', { name: 'Let in by manifest under acme-root' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByText('1 device that gets in now would be refused from then on.').waitFor();
     await dialog.getByText('dev-99').waitFor();
     await dialog.getByLabel('Type acme-root to go on').fill('acme-root');
-    await dialog.getByRole('button', { name: 'Let in by manifests alone under acme-root' }).click();
-    await page.getByRole('row', { name: /acme-root.*what a manifest holds/ }).waitFor();
+    await dialog.getByRole('button', { name: 'Let in by manifest under acme-root' }).click();
+    await page.getByRole('row', { name: /acme-root.*only a factory’s manifest/ }).waitFor();
     assert.equal(await fleet.arrive(device), 'in');
     assert.notEqual(await fleet.arrive(stranger), 'in');
   });

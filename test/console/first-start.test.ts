@@ -125,7 +125,13 @@ describe(
       await page.getByText('Somebody was turned away').waitFor();
       await noFault(page);
 
-      await console_.server.json('fleet-root', 'register', 'acme-production', join(dir, 'pki/fleet-root.crt'));
+      await page.getByRole('button', { name: 'Register a Fleet Root CA' }).click();
+      const dialog = page.getByRole('dialog', { name: 'Register a Fleet Root CA' });
+      await dialog.locator('input[type=file]').setInputFiles(join(dir, 'pki/fleet-root.crt'));
+      await dialog.getByRole('region', { name: 'What is in the file' }).getByText('CN=Fleet Root').waitFor();
+      await noFault(page);
+      await dialog.getByRole('button', { name: 'Register it' }).click();
+      await dialog.waitFor({ state: 'detached' });
       await said(page, 'The account trusts 1 Fleet Root CA.').waitFor();
       await succeed('bash', ['-e', '-c', commands], { cwd: dir });
       await said(page, 'vehicle-1 is here').waitFor();

@@ -42,6 +42,11 @@ describe('Fleet Root CAs', () => {
     await file.setInputFiles({ name: 'ca.key', mimeType: 'text/plain', buffer: await readFile(root.key) });
     await dialog.getByText('ca.key holds a private key').waitFor();
     assert.equal(await register.isDisabled(), true);
+    const der = pki.file('.der');
+    await pki.openssl('pkcs8', '-topk8', '-nocrypt', '-in', root.key, '-outform', 'der', '-out', der);
+    await file.setInputFiles({ name: 'ca.der', mimeType: 'text/plain', buffer: await readFile(der) });
+    await dialog.getByText('ca.der holds a private key').waitFor();
+    assert.equal(await register.isDisabled(), true);
 
     const leaf = await root.guideDevice('vin-0001');
     await file.setInputFiles({ name: 'leaf.crt', mimeType: 'text/plain', buffer: await readFile(leaf.certificate) });
@@ -52,7 +57,22 @@ describe('Fleet Root CAs', () => {
     assert.ok((await dialog.getByRole('alert').innerText()).includes(words), words);
     assert.equal(await dialog.getByLabel('Name').inputValue(), 'Vehicles of 2026');
 
-    await file.setInputFiles({ name: 'root.crt', mimeType: 'text/plain', buffer: await readFile(root.certificate) });
+    const sha256 = (await pki.openssl('x509', '-in', root.certificate, '-noout', '-fingerprint', '-sha256'))
+      .trim()
+      .replace(/^.*=/, '')
+      .replaceAll(':', '')
+      .toLowerCase();
+    // As PEM or DER: what is in it is there to be compared.
+    const inFile = dialog.getByRole('region', { name: 'What is in the file' });
+    await pki.openssl('x509', '-in', root.certificate, '-outform', 'der', '-out', der);
+    for (const path of [root.certificate, der]) {
+      await file.setInputFiles({ name: 'leaf.crt', mimeType: 'text/plain', buffer: await readFile(leaf.certificate) });
+      await inFile.getByText('CN=vin-0001').first().waitFor();
+      await file.setInputFiles({ name: 'root.crt', mimeType: 'text/plain', buffer: await readFile(path) });
+      await inFile.getByText(sha256).waitFor();
+      await inFile.getByText('CN=vehicles').waitFor();
+    }
+    assert.deepEqual(await axe(page), []);
     await register.click();
     await page.getByText('Vehicles of 2026 is registered. Devices under it are taken from now on.').waitFor();
     const card = page.getByRole('region', { name: 'Vehicles of 2026' });
@@ -63,8 +83,7 @@ describe('Fleet Root CAs', () => {
     assert.equal(await fleet.arrive(leaf), 'in');
     await card.getByRole('link', { name: '1 device' }).waitFor();
     await card.getByText('1 certificate', { exact: true }).click();
-    const sha256 = (await pki.openssl('x509', '-in', root.certificate, '-noout', '-fingerprint', '-sha256')).trim();
-    await card.getByText(sha256.replace(/^.*=/, '').replaceAll(':', '').toLowerCase()).waitFor();
+    await card.getByText(sha256).waitFor();
     const saving = page.waitForEvent('download');
     await card.getByRole('button', { name: /^Save as PEM/ }).click();
     const saved = await (await saving).path();

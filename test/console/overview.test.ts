@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
 import { axe, Console } from '../support/console.ts';
 import { makeOperator } from '../support/cookie-jar.ts';
+import { eventually } from '../support/eventually.ts';
 import { Fleet } from '../support/fleet.ts';
 import { Pki } from '../support/pki.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -12,7 +13,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 /** A number of the overview, by what it counts. */
 const figure = (page: Page, label: string): Locator => page.locator('.figure').filter({ hasText: label });
 const happened = (page: Page, sentence: string): Locator => page.getByRole('log').getByText(sentence, { exact: true });
-const sign = (page: Page, is: 'live' | 'cut'): Locator => page.locator(`[data-live=${is}]`);
+const sign = (page: Page, is: 'live' | 'cut' | 'paused'): Locator => page.locator(`[data-live=${is}]`);
 
 const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
 
@@ -66,7 +67,7 @@ describe('the overview', () => {
     await fleet.device('suspend', 'vin-1');
     for (const page of [alice, olga]) await happened(page, 'vin-1 is suspended now; it was active').waitFor();
     await fleet.device('resume', 'vin-1');
-    await figure(olga, 'seen in the last 5 minutes').getByText('1', { exact: true }).waitFor();
+    await figure(olga, 'Online now').getByText('1', { exact: true }).waitFor();
   });
 
   test('a stranger is turned away: the rule is there with its number, and leads to the refusals of that rule', async () => {
@@ -77,7 +78,7 @@ describe('the overview', () => {
     const rule = rules.getByRole('listitem').first();
     await rule.getByText('1', { exact: true }).waitFor();
     await rule.getByRole('link').click();
-    await page.waitForURL('**/accounts/acme/refusals?code=*');
+    await page.waitForURL('**/accounts/acme/refusals?code=*&within=day');
   });
 
   test('the numbers lead to their lists', async () => {
@@ -86,7 +87,7 @@ describe('the overview', () => {
       ['all devices', '/accounts/acme/devices'],
       ['pending', '/accounts/acme/devices?state=pending'],
       ['never connected', '/accounts/acme/devices?never_seen=true'],
-      ['seen in the last 5 minutes', '/accounts/acme/devices?last_seen_after='],
+      ['Online now', '/accounts/acme/devices?last_seen_after='],
     ] as const) {
       const href = await figure(page, label).getAttribute('href');
       assert.ok(href === address || (address.endsWith('=') && href?.startsWith(address)), `${label}: ${href}`);
@@ -122,6 +123,18 @@ describe('the overview', () => {
       ],
     );
     assert.deepEqual(await axe(page), []);
+    // Who came that day: by the table's link, and by a click on the bar.
+    const led = () => page.waitForURL(/\/devices\?first_seen_after=.*T00%3A00%3A00\.000Z&first_seen_before=/);
+    await table.getByRole('link', { name: /^Devices that came, .*: 1$/ }).click();
+    await led();
+    await page.getByText('vin-1', { exact: true }).waitFor();
+    await page.goBack();
+    const bars = page.locator('.chart .u-over');
+    // There is none while it is drawn anew.
+    const { x, y, width } = await eventually(() => bars.boundingBox());
+    await page.mouse.click(x + width - 2, y + 100);
+    await led();
+    await page.getByText('vin-1', { exact: true }).waitFor();
   });
 
   test('the stream is cut and says so; once it is back, what happened meanwhile is there', async () => {
@@ -134,6 +147,77 @@ describe('the overview', () => {
     await sign(page, 'live').waitFor();
     await happened(page, 'vin-2 came for the first time').waitFor();
     await figure(page, 'all devices').getByText('2', { exact: true }).waitFor();
+  });
+
+  test('what changes by itself is paused, and asked for again when it goes on', async () => {
+    using alice = await watch();
+    using olga = await watch({ name: 'olga@acme.example' });
+    await happened(alice, 'vin-2 came for the first time').waitFor();
+    await sign(alice, 'live').click();
+    await sign(alice, 'paused').waitFor();
+    assert.deepEqual(await axe(alice), []);
+    await fleet.device('suspend', 'vin-2');
+    const sentence = 'vin-2 is suspended now; it was active';
+    await happened(olga, sentence).waitFor();
+    await figure(olga, 'suspended').getByText('1', { exact: true }).waitFor();
+    assert.equal(await happened(alice, sentence).count(), 0);
+    assert.equal(await figure(alice, 'suspended').getByText('0', { exact: true }).count(), 1);
+    // It stays so from page to page.
+    await alice.getByRole('link', { name: 'Devices', exact: true }).click();
+    await sign(alice, 'paused').waitFor();
+    await alice.goBack();
+    await sign(alice, 'paused').press('Enter');
+    await sign(alice, 'live').waitFor();
+    await happened(alice, sentence).waitFor();
+    await figure(alice, 'suspended').getByText('1', { exact: true }).waitFor();
+  });
+
+  test("the server's pages are live too: the audit log tells of what has come to it", async () => {
+    const page = await console.page('/server/audit');
+    await sign(page, 'live').waitFor();
+    await page.getByRole('heading', { name: 'Audit log of the server', level: 1 }).waitFor();
+    await page
+      .getByRole('row', { name: /device\.suspend/ })
+      .first()
+      .waitFor();
+    await fleet.device('resume', 'vin-2');
+    await page.getByText(/\d new entr/).waitFor();
+    await page.getByRole('button', { name: 'Show what is new' }).click();
+    await page.getByRole('row', { name: /device\.resume.*vin-2/ }).waitFor();
+    assert.equal(await page.title(), 'Audit log of the server · Fleetroot');
+    // A button whose call is under way has the focus again afterwards.
+    const again = page.getByRole('button', { name: 'Look again' });
+    await page.route('/api/v1/audit?*', (route) => setTimeout(() => void route.continue(), 200));
+    await again.press('Enter');
+    await eventually(async () => (await again.getAttribute('data-loading')) !== null);
+    await eventually(async () => (await again.getAttribute('data-loading')) === null);
+    await eventually(async () => (await again.and(page.locator(':focus')).count()) === 1);
+    await page.context().close();
+  });
+
+  test('on a narrow screen the menu opens, leads on and closes by keyboard, and hides no focus', async () => {
+    using page = await watch({ viewport: { width: 360, height: 740 } });
+    const focused = (script: string): Promise<unknown> => page.evaluate(`document.activeElement${script}`);
+    const menu = page.getByRole('button', { name: 'Menu', exact: true });
+    await menu.focus();
+    for (let times = 0; times < 6; times++) {
+      await page.keyboard.press('Tab');
+      assert.equal(await focused('?.closest("nav")'), null);
+    }
+    await menu.press('Enter');
+    const devices = page.getByRole('link', { name: 'Devices', exact: true });
+    await devices.focus();
+    assert.deepEqual(await axe(page), []);
+    await page.keyboard.press('Escape');
+    assert.equal(await focused('?.ariaLabel'), 'Menu');
+    assert.equal(await menu.getAttribute('aria-expanded'), 'false');
+    await page.keyboard.press('Enter');
+    await devices.press('Enter');
+    await page.waitForURL('**/accounts/acme/devices');
+    await page.getByRole('heading', { name: 'Devices', level: 1 }).waitFor();
+    assert.equal(await page.title(), 'Devices · acme · Fleetroot');
+    await eventually(async () => (await focused('?.tagName')) === 'H1');
+    assert.equal(await menu.getAttribute('aria-expanded'), 'false');
   });
 
   test('provisioning keys that run out are there, and what is amiss with the server', async () => {
@@ -158,5 +242,20 @@ describe('the overview', () => {
     }
     assert.deepEqual(await axe(page), []);
     await page.context().close();
+  });
+
+  test('a custodian that cannot be reached is told of, and then that the server does not serve devices', async () => {
+    await using amiss = await Console.open({
+      options: { 'vault.address': 'http://127.0.0.1:9', 'vault.token_variable': 'HOME' },
+    });
+    await amiss.server.json('account', 'create', 'acme');
+    const page = await amiss.page('/accounts/acme');
+    await page.getByText(/^Keys in custody · vault: .*127\.0\.0\.1:9/).waitFor();
+    await amiss.server.server.drain();
+    await page.reload();
+    await page.getByText('The server does not serve devices: The server is ending.').waitFor();
+    await page.getByRole('link', { name: 'The server does not serve devices' }).click();
+    await page.waitForURL('**/server/custody');
+    await page.getByText('The server is ending.').waitFor();
   });
 });

@@ -85,6 +85,18 @@ describe('the settings of an account in the console', () => {
     const zip = console.server.file('credentials.zip');
     await console.server.json('credentials', 'create', 'acme', '-o', zip);
     assert.match((await execute('unzip', ['-l', zip])).stdout, / treehub\.json\n/);
+    await files.getByRole('button', { name: 'Set a file' }).click();
+    await dialog.getByRole('button', { name: 'Set the file' }).click();
+    await dialog.getByRole('alert').getByText('Drop a file first').waitFor();
+    await dialog
+      .getByLabel('Drop the file here')
+      .setInputFiles({ name: 'treehub.json', mimeType: 'application/json', buffer: Buffer.from('{"no": "auth"}') });
+    await dialog.getByLabel('Entry name').and(page.locator('[value="treehub.json"]')).waitFor();
+    await dialog.getByRole('button', { name: 'Set the file' }).click();
+    await confirm(page, 'Replace treehub.json', 'treehub.json');
+    const next = console.server.file('next.zip');
+    await console.server.json('credentials', 'create', 'acme', '-o', next);
+    assert.match((await execute('unzip', ['-p', next, 'treehub.json'])).stdout, /no.*auth/);
     await files.getByRole('button', { name: 'Remove treehub.json' }).click();
     await confirm(page, 'Remove treehub.json', 'treehub.json');
     await files.getByText('None: each archive').waitFor();
@@ -97,10 +109,17 @@ describe('the settings of an account in the console', () => {
     assert.deepEqual(await axe(page), []);
     await form.getByRole('button', { name: 'Set the back end' }).click();
     await backEnds.getByRole('row', { name: /\/director.*https:\/\/director\.example/ }).waitFor();
+    await backEnds.getByRole('button', { name: 'Change /director' }).click();
+    const change = page.getByRole('dialog', { name: 'Change /director' });
+    await change.getByRole('textbox', { name: 'URL', exact: true }).fill('https://next.example');
+    await change.getByRole('button', { name: 'Set the back end' }).click();
+    await change.getByText('Calls of devices went to https://director.example').waitFor();
+    await confirm(page, 'Change /director', '/director');
+    await backEnds.getByRole('row', { name: /\/director.*https:\/\/next\.example/ }).waitFor();
     await backEnds.getByRole('button', { name: 'OTA Community Edition' }).click();
     await page.getByRole('textbox', { name: 'Base URL' }).fill('http://{service}.ota.ce');
     await page.getByRole('button', { name: 'See what it would do' }).last().click();
-    await page.getByText('/director to https://director.example').waitFor();
+    await page.getByText('/director to https://next.example').waitFor();
     await confirm(page, 'Set the back ends of OTA Community Edition', 'acme');
     await backEnds.getByRole('row', { name: /\/treehub.*http:\/\/treehub\.ota\.ce/ }).waitFor();
     await backEnds.getByRole('button', { name: 'Remove /events' }).click();
@@ -108,9 +127,30 @@ describe('the settings of an account in the console', () => {
     await backEnds.getByRole('button', { name: 'Remove /events' }).waitFor({ state: 'detached' });
   });
 
-  test('the gateway CA is switched to its standby, once it was seen what that means', async () => {
+  test('the key of the standby gateway CA is given out and erased; the gateway is switched once it is back', async () => {
     const page = await console.page('/accounts/acme/settings', { name: 'owner@acme.example' });
     const cas = part(page, 'Gateway CAs');
+    const passphrase = 'three random words';
+    await cas.getByRole('button', { name: 'Export the standby’s key' }).click();
+    const form = page.getByRole('dialog', { name: 'Export the private key of acme-standby-gateway-ca' });
+    await form.getByLabel('Passphrase', { exact: true }).fill(passphrase);
+    await form.getByLabel('The passphrase once more').fill(passphrase);
+    await form.getByRole('button', { name: 'Export the key' }).click();
+    const told = page.getByRole('dialog', { name: 'The private key of acme-standby-gateway-ca' });
+    const [key] = await Promise.all([
+      page.waitForEvent('download'),
+      told.getByRole('button', { name: 'Save the key' }).click(),
+    ]);
+    assert.equal(key.suggestedFilename(), 'acme-standby-gateway-ca.key');
+    await told.getByRole('button', { name: 'I have it' }).click();
+    await cas.getByRole('button', { name: 'Erase the standby’s key' }).click();
+    await confirm(page, 'Erase the key of the standby gateway CA', 'acme');
+    await cas.getByText('./fleetroot account gateway-ca import acme standby.key').waitFor();
+    await cas.getByRole('button', { name: 'Switch to the standby' }).waitFor({ state: 'detached' });
+    assert.deepEqual(await axe(page), []);
+    console.server.typed.push(passphrase);
+    await console.server.json('account', 'gateway-ca', 'import', 'acme', await key.path());
+    await page.reload();
     const [saved] = await Promise.all([
       page.waitForEvent('download'),
       cas.getByRole('button', { name: 'Save the certificate of the standby gateway CA' }).click(),

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { axe, Console } from '../support/console.ts';
 import { goodPassword, makeOperator } from '../support/cookie-jar.ts';
 import { needs } from '../support/require.ts';
@@ -17,6 +17,15 @@ async function signIn(page: Page, name: string, password = goodPassword): Promis
   await page.getByLabel('Name').fill(name);
   await page.getByLabel('Password').fill(password);
   await press(page, 'Sign in');
+}
+
+/** Ends a session of one's own: typed, not clicked. */
+async function end(page: Page, row: Locator): Promise<void> {
+  await row.getByRole('button', { name: /^End the session of/ }).click();
+  const dialog = page.getByRole('dialog', { name: /^End the session of/ });
+  const label = (await dialog.locator('label').innerText()).trim();
+  await dialog.getByRole('textbox').fill(/^Type (.*) to go on$/.exec(label)![1]!);
+  await dialog.getByRole('button', { name: /^End the session of/ }).click();
 }
 
 async function codesToldOnce(page: Page): Promise<string[]> {
@@ -88,6 +97,34 @@ describe('signing in to the console', { skip: needs('chromium'), timeout: 300_00
     await heading(page, 'The first device of half-typed').waitFor();
     const made = await console_.server.json('account', 'show', 'half-typed');
     assert.equal(made.kind, 'production');
+  });
+
+  test('says before a session ends that it does, and goes on by a key', async () => {
+    await makeOperator(console_.server, 'willy');
+    const page = await console_.page('/me', { name: 'willy' });
+    await page.clock.install();
+    await page.reload();
+    await page.getByText('this one', { exact: true }).waitFor();
+    const warning = alert(page, 'Your session ends soon');
+    later += 28 * 60_000;
+    await page.clock.fastForward('28:00');
+    await warning.waitFor();
+    await noFault(page);
+    await page.keyboard.press('Shift');
+    await warning.waitFor({ state: 'hidden' });
+    later += 28 * 60_000;
+    assert.equal((await page.request.get('/api/v1/session')).status(), 200);
+  });
+
+  test('signs out to the plain sign-in, whatever is being asked for', async () => {
+    const page = await console_.page('/accounts/acme');
+    await page.locator('[data-live=live]').waitFor();
+    await page.getByRole('button', { name: 'My login' }).click();
+    await page.getByRole('menuitem', { name: 'Sign out' }).click();
+    await heading(page, 'Sign in').waitFor();
+    await page.waitForLoadState('networkidle');
+    assert.equal(await page.getByText('Your session has ended').count(), 0);
+    assert.equal(new URL(page.url()).pathname, '/');
   });
 
   test('asks for the code of an authenticator app that was set up here, and takes a recovery code in its place', async () => {
@@ -212,7 +249,7 @@ describe('signing in to the console', { skip: needs('chromium'), timeout: 300_00
       .nth(2)
       .waitFor();
     const row = page.getByRole('row').filter({ hasText: 'Chrome' }).filter({ hasNotText: 'this one' }).first();
-    await row.getByRole('button', { name: /^End the session of/ }).click();
+    await end(page, row);
     await page
       .getByRole('button', { name: /^End the session of/ })
       .nth(2)
@@ -233,7 +270,8 @@ describe('signing in to the console', { skip: needs('chromium'), timeout: 300_00
     await heading(other, 'My login').waitFor();
     await page.reload();
     const own = page.getByRole('row').filter({ hasText: 'this one' });
-    await own.getByRole('button', { name: /^End the session of/ }).click();
+    await end(page, own);
     await heading(page, 'Sign in').waitFor();
+    assert.equal(await page.getByRole('dialog').count(), 0);
   });
 });

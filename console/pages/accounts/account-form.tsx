@@ -29,7 +29,7 @@ export function AccountForm({ onMade, button = texts.accounts.create, children }
     async onSuccess(made) {
       await Promise.all([
         client.invalidateQueries({ queryKey: ['accounts'] }),
-        client.invalidateQueries({ queryKey: ['server', 'accounts'] }),
+        client.invalidateQueries({ queryKey: ['/server', 'accounts'] }),
       ]);
       onMade(made.name);
     },

@@ -25,7 +25,7 @@ export function Accounts() {
   const [, go] = useLocation();
   const [making, { open, close }] = useDisclosure();
   const { data, error, isPending, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
-    queryKey: ['server', 'accounts'],
+    queryKey: ['/server', 'accounts'],
     initialPageParam: null as string | null,
     queryFn: ({ pageParam }) =>
       pageOf(

@@ -47,7 +47,7 @@ export function EntryRow({ entry }: { entry: AuditEntry }) {
         <Table.Td>
           {object.name ?? <span className="mono">{object.id}</span>}
           <Text size="sm" c="dimmed">
-            {wordsOf(object.kind)}
+            {objects[object.kind] ?? object.kind}
           </Text>
         </Table.Td>
         <Table.Td>
@@ -67,9 +67,4 @@ export function EntryRow({ entry }: { entry: AuditEntry }) {
   );
 }
 
-/** The kind of an object in words: "fleet_root_ca" is "Fleet Root CA". */
-const wordsOf = (kind: string): string =>
-  kind
-    .replaceAll('_', ' ')
-    .replace('fleet root', 'Fleet Root')
-    .replace(/\bca\b/, 'CA');
+const objects: Readonly<Record<string, string>> = texts.audit.objects;

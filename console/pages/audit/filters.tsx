@@ -3,10 +3,11 @@
 import { Button, Group, Paper, SimpleGrid, Stack, TextInput, Title } from '@mantine/core';
 import { useState } from 'react';
 import { useSearchParams } from 'wouter';
+import { fieldOf, instantOf, useZone, type Zone } from '../../parts/instant.tsx';
 import { texts } from '../../texts.ts';
 import { type Filter, type FilterName, filterNames } from './audit-calls.ts';
 
-/** The filter in the address, and how to set it. */
+/** The filter in the address, and how to set it, which adds no step to the history. */
 export function useFilter(): [Filter, (filter: Filter) => void] {
   const [params, setParams] = useSearchParams();
   const filter: Filter = {};
@@ -14,12 +15,26 @@ export function useFilter(): [Filter, (filter: Filter) => void] {
     const value = params.get(name);
     if (value !== null && value !== '') filter[name] = value;
   }
-  return [filter, (next) => setParams(new URLSearchParams(Object.entries(next).filter(([, value]) => value !== '')))];
+  const setFilter = (next: Filter): void =>
+    setParams(
+      (before) => {
+        const after = new URLSearchParams(before);
+        for (const name of filterNames) {
+          const value = next[name] ?? '';
+          if (value === '') after.delete(name);
+          else after.set(name, value);
+        }
+        return after;
+      },
+      { replace: true },
+    );
+  return [filter, setFilter];
 }
 
-/** The form begins with what the address says: give it a `key` of that. */
+/** The form begins with what the address says, in the reader's zone: give it a `key` of both. */
 export function Filters({ filter, onFilter }: { filter: Filter; onFilter: (filter: Filter) => void }) {
-  const [typed, setTyped] = useState<Filter>({ ...filter, ...localTimes(filter) });
+  const [zone] = useZone();
+  const [typed, setTyped] = useState<Filter>({ ...filter, ...timesIn(zone, filter) });
   const said = texts.audit;
   const field = (name: FilterName, label: string, about?: string) => (
     <TextInput
@@ -38,7 +53,7 @@ export function Filters({ filter, onFilter }: { filter: Filter; onFilter: (filte
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          onFilter(trimmed(typed));
+          onFilter(trimmed(zone, typed));
         }}
       >
         <Stack gap="sm">
@@ -66,23 +81,23 @@ export function Filters({ filter, onFilter }: { filter: Filter; onFilter: (filte
 }
 
 /** Without what is empty, instants as the API has them. */
-function trimmed(typed: Filter): Filter {
+function trimmed(zone: Zone, typed: Filter): Filter {
   const filter: Filter = {};
   for (const name of filterNames) {
     const value = typed[name]?.trim();
     if (value === undefined || value === '') continue;
-    filter[name] = name === 'since' || name === 'until' ? new Date(value).toISOString() : value;
+    const isInstant = name === 'since' || name === 'until';
+    filter[name] = isInstant ? (instantOf(value, zone) ?? value) : value;
   }
   return filter;
 }
 
-/** The instants of a filter as the browser's own field has them: in the reader's zone. */
-function localTimes(filter: Filter): Filter {
-  const local: Filter = {};
+/** The instants of a filter as the browser's own field has them. */
+function timesIn(zone: Zone, filter: Filter): Filter {
+  const times: Filter = {};
   for (const name of ['since', 'until'] as const) {
-    const at = new Date(filter[name] ?? Number.NaN);
-    if (Number.isNaN(at.getTime())) continue;
-    local[name] = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+    const field = fieldOf(filter[name], zone);
+    if (field !== '') times[name] = field;
   }
-  return local;
+  return times;
 }

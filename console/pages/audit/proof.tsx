@@ -32,18 +32,18 @@ function OwnProof() {
   const client = useQueryClient();
   const said = texts.audit;
   const verdict = useQuery({
-    queryKey: ['server', 'audit', 'verification'],
+    queryKey: ['/server', 'audit', 'verification'],
     queryFn: () => answerOf(api.GET('/api/v1/audit/verification')),
     // It reads the whole log.
     staleTime: 300_000,
   });
   const checkpoints = useQuery({
-    queryKey: ['server', 'audit', 'checkpoints'],
+    queryKey: ['/server', 'audit', 'checkpoints'],
     queryFn: () => answerOf(api.GET('/api/v1/audit/checkpoints', { params: { query: { limit: 1 } } })),
   });
   const signing = useMutation({
     mutationFn: () => answerOf(api.POST('/api/v1/audit/checkpoints')),
-    onSuccess: () => client.invalidateQueries({ queryKey: ['server', 'audit', 'checkpoints'] }),
+    onSuccess: () => client.invalidateQueries({ queryKey: ['/server', 'audit', 'checkpoints'] }),
   });
   const [latest] = checkpoints.data?.checkpoints ?? [];
   const publicKey = checkpoints.data?.public_key ?? null;
@@ -110,7 +110,13 @@ function VerdictSaid({
   }
   if (intact_to === 0) return <Text>{said.proofEmpty}</Text>;
   return (
-    <Alert color="teal" variant="outline" icon={<IconShieldCheck aria-hidden />} title={said.proofOk(intact_to)}>
+    <Alert
+      role="status"
+      color="teal"
+      variant="outline"
+      icon={<IconShieldCheck aria-hidden />}
+      title={said.proofOk(intact_to)}
+    >
       <Text size="sm">
         {last_checkpoint === null ? (
           said.proofUnconfirmed

@@ -42,7 +42,7 @@ export function Credentials({ account }: OfAccount) {
     queryFn: ({ pageParam: cursor }) =>
       pageOf(
         api.GET('/api/v1/accounts/{account}/provisioning-keys', {
-          params: { path: { account }, query: { limit: atOnce, ...(cursor !== null && { cursor }) } },
+          params: { path: { account }, query: { limit: atOnce, devices: 0, ...(cursor !== null && { cursor }) } },
         }),
       ),
     getNextPageParam: ({ next }) => next,

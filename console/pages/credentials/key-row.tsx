@@ -1,6 +1,6 @@
 // A provisioning key in the list: what it is for, what it is held to, and how much of it is left.
 
-import { Anchor, Group, Progress, Stack, Table, Text } from '@mantine/core';
+import { Anchor, Badge, Group, Progress, Stack, Table, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import type { Schema } from '../../api/client.ts';
@@ -39,7 +39,11 @@ export function KeyRow({ account, of, children }: { account: string; of: Provisi
       <Table.Td>
         <Stack gap={4} align="flex-start">
           <StateBadge state={of.state} />
-          {of.state === 'active' && daysLeft <= soon && <StateBadge state="expiring" />}
+          {of.state === 'active' && daysLeft <= soon && (
+            <Badge color="yellow" variant="outline" className="state-badge">
+              {said.endsSoon}
+            </Badge>
+          )}
         </Stack>
       </Table.Td>
       <Table.Td>

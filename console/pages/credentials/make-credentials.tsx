@@ -1,51 +1,42 @@
 // Making a credentials.zip: where devices call, and on a test account what its new provisioning key is held to.
 
-import {
-  Alert,
-  Button,
-  Group,
-  Modal,
-  NativeSelect,
-  NumberInput,
-  Stack,
-  Text,
-  Textarea,
-  TextInput,
-} from '@mantine/core';
+import { Alert, Button, Group, Modal, NumberInput, Stack, Text, Textarea, TextInput } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { type Answer, answerOf, api, type Schema } from '../../api/client.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { useZone } from '../../parts/instant.tsx';
 import { texts } from '../../texts.ts';
+import { HostChoice, usualHost } from './host-choice.tsx';
 
 const said = texts.credentials;
 
 /** What is typed; what is empty is left to the server. */
-const nothing = { host: '', description: '', until: '', uses: '' as number | string, pattern: '', networks: '' };
+const nothing = { description: '', until: '', uses: '' as number | string, pattern: '', networks: '' };
 
 export function MakeCredentials({
   account,
   onMade,
   onClose,
 }: {
-  account: Pick<Schema<'Account'>, 'name' | 'kind' | 'hosts' | 'gateway_url'>;
+  account: Pick<Schema<'Account'>, 'name' | 'kind' | 'hosts'>;
   onMade: (made: Answer<'createCredentials'>) => void;
   onClose: () => void;
 }) {
   const [zone] = useZone();
+  const [host, setHost] = useState(usualHost(account.hosts));
   const [typed, setTyped] = useState(nothing);
   const set = (some: Partial<typeof nothing>) => setTyped((before) => ({ ...before, ...some }));
   const production = account.kind === 'production';
   const making = useMutation({
     mutationFn: () => {
-      const { host, description, until, uses, pattern, networks } = typed;
+      const { description, until, uses, pattern, networks } = typed;
       const those = networks.split(/[\s,]+/).filter((network) => network !== '');
       return answerOf(
         api.POST('/api/v1/accounts/{account}/credentials', {
           params: { path: { account: account.name } },
           body: {
-            ...(host !== '' && { host }),
+            host,
             ...(description !== '' && { description }),
             // The whole of that day, in the zone that the reader reads in.
             ...(until !== '' && { not_after: new Date(`${until}T23:59:59${zone === 'utc' ? 'Z' : ''}`).toISOString() }),
@@ -74,13 +65,7 @@ export function MakeCredentials({
           ) : (
             <Text size="sm">{said.makeAbout}</Text>
           )}
-          <NativeSelect
-            label={said.host}
-            description={said.hostAbout}
-            value={typed.host}
-            onChange={({ currentTarget: { value } }) => set({ host: value })}
-            data={[{ value: '', label: said.hostUsual(account.gateway_url) }, ...account.hosts]}
-          />
+          <HostChoice hosts={account.hosts} value={host} onChange={setHost} />
           {!production && (
             <>
               <TextInput

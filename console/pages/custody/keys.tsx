@@ -12,6 +12,7 @@ import { Failure } from '../../parts/failure.tsx';
 import { More } from '../../parts/more.tsx';
 import { Rows } from '../../parts/rows.tsx';
 import { StateBadge } from '../../parts/state-badge.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 
 type Key = Schema<'Key'>;
@@ -21,11 +22,15 @@ const shownAtOnce = 100;
 const accountOf = ({ account, account_name }: Key): string =>
   account === '' ? texts.custody.accountNone : (account_name ?? texts.custody.accountGone);
 
+/** Of a Fleet Root CA or a gateway CA. */
+const stateOf = (state: string): string =>
+  ({ ...texts.states, ...texts.settings.gatewayCas.states } as Readonly<Record<string, string>>)[state] ?? state;
+
 export function Keys() {
   const [wanted, want] = useAddress('key');
   const [shown, setShown] = useState(shownAtOnce);
   const query = useQuery({
-    queryKey: ['server', 'custody', 'keys'],
+    queryKey: ['/server', 'custody', 'keys'],
     queryFn: () => answerOf(api.GET('/api/v1/custody/keys')),
   });
   const said = texts.custody;
@@ -106,8 +111,8 @@ function KeyRow({ of: key }: { of: Key }) {
             {said.unused}
           </Text>
         ) : (
-          [said.users[used_by.kind], used_by.name, used_by.state === null ? null : `(${used_by.state})`]
-            .filter((text) => text !== null)
+          [said.users[used_by.kind], used_by.name, used_by.state && `(${stateOf(used_by.state)})`]
+            .filter(Boolean)
             .join(' ')
         )}
       </Table.Td>
@@ -154,15 +159,15 @@ function CheckSaid({ check: { ok, custodians, keys } }: { check: Schema<'Custody
           .filter(({ fault }) => fault !== null)
           .map(({ custodian, fault, reason }) => (
             <List.Item key={custodian}>
-              <span className="mono">{custodian}</span> {fault}: {reason}
+              <span className="mono">{`${custodian}: ${fault}`}</span> <Said text={reason ?? ''} />
             </List.Item>
           ))}
         {keys
           .filter(({ fault }) => fault !== null)
           .map((key) => (
             <List.Item key={key.id}>
-              {accountOf(key)}, {said.purposes[key.purpose]} <span className="mono">{key.custodian}</span>: {key.fault}:{' '}
-              {key.reason}
+              {accountOf(key)}, {said.purposes[key.purpose]}{' '}
+              <span className="mono">{`${key.custodian}: ${key.fault}`}</span> <Said text={key.reason ?? ''} />
             </List.Item>
           ))}
       </List>

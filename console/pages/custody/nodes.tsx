@@ -5,6 +5,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { type Answer, answerOf, api } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
+import { useEvery } from '../../live/live.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { Instant } from '../../parts/instant.tsx';
 import { Rows } from '../../parts/rows.tsx';
@@ -20,9 +21,9 @@ export function Nodes() {
   const may = useMay();
   const [forgetting, setForgetting] = useState<Node | null>(null);
   const query = useQuery({
-    queryKey: ['server', 'nodes'],
+    queryKey: ['/server', 'nodes'],
     queryFn: () => answerOf(api.GET('/api/v1/nodes')),
-    refetchInterval: 15_000,
+    refetchInterval: useEvery(15_000),
   });
   const said = texts.custody;
   return (
@@ -81,7 +82,7 @@ export function Nodes() {
           typed={forgetting.name}
           act={() => answerOf(api.DELETE('/api/v1/nodes/{node}', { params: { path: { node: forgetting.id } } }))}
           onClose={() => setForgetting(null)}
-          onDone={() => void client.invalidateQueries({ queryKey: ['server', 'nodes'] })}
+          onDone={() => void client.invalidateQueries({ queryKey: ['/server', 'nodes'] })}
         />
       )}
     </Stack>

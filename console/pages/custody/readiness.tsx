@@ -2,48 +2,25 @@
 
 import { Alert, Button, List, Stack, Text } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { answerOf, api, askServer, Refused } from '../../api/client.ts';
+import { answerOf, api } from '../../api/client.ts';
+import { type ReadinessFault, useReadiness, whichOf } from '../../api/readiness.ts';
 import { Asked } from '../../parts/asked.tsx';
 import { Failure } from '../../parts/failure.tsx';
 import { Instant } from '../../parts/instant.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 
-/** Something that is amiss while devices are served, as /readyz tells it. */
-interface Fault {
-  readonly part: keyof typeof texts.custody.parts;
-  readonly reason: string;
-  readonly since: string;
-  readonly custodian?: string;
-  readonly account?: string;
-  readonly worker?: number;
-}
-interface Told {
-  readonly serving: boolean;
-  /** What it says where devices are not served. */
-  readonly why: string | null;
-  readonly faults: readonly Fault[];
-}
-
-async function readiness(): Promise<Told> {
-  try {
-    const { faults = [] } = (await (await askServer('/readyz')).json()) as { faults?: Fault[] };
-    return { serving: true, why: null, faults };
-  } catch (error) {
-    if (error instanceof Refused && error.status === 503) return { serving: false, why: error.message, faults: [] };
-    throw error;
-  }
-}
-
 export function Readiness() {
-  const query = useQuery({ queryKey: ['server', 'readiness'], queryFn: readiness, refetchInterval: 15_000 });
+  const query = useReadiness(null);
   const said = texts.custody;
+  const nameOf = ({ part }: ReadinessFault): string => said.parts[part as keyof typeof said.parts] ?? part;
   return (
     <Asked query={query} lines={1}>
-      {({ serving, why, faults }) => {
-        if (!serving) {
+      {({ notServing, faults }) => {
+        if (notServing !== null) {
           return (
             <Alert color="red" variant="outline" title={said.notServing}>
-              {why}
+              <Said text={notServing} />
             </Alert>
           );
         }
@@ -53,8 +30,9 @@ export function Readiness() {
             <List size="sm">
               {faults.map((fault) => (
                 <List.Item key={JSON.stringify(fault)}>
-                  {said.parts[fault.part]}
-                  {whichOf(fault)}: {fault.reason} ({said.since} <Instant at={fault.since} />)
+                  {nameOf(fault)}
+                  {whichOf(fault) !== null && ` (${whichOf(fault)})`}: <Said text={fault.reason} /> ({said.since}{' '}
+                  <Instant at={fault.since} />)
                 </List.Item>
               ))}
             </List>
@@ -65,21 +43,16 @@ export function Readiness() {
   );
 }
 
-function whichOf({ custodian, account, worker }: Fault): string {
-  const which = custodian ?? account ?? worker;
-  return which === undefined ? '' : ` (${which})`;
-}
-
 /** The notice of a restoration, until somebody has seen to it. */
 export function Restoration() {
   const client = useQueryClient();
   const query = useQuery({
-    queryKey: ['server', 'restoration'],
+    queryKey: ['/server', 'restoration'],
     queryFn: () => answerOf(api.GET('/api/v1/restoration')),
   });
   const acknowledging = useMutation({
     mutationFn: () => answerOf(api.POST('/api/v1/restoration/acknowledge')),
-    onSuccess: () => client.invalidateQueries({ queryKey: ['server'] }),
+    onSuccess: () => client.invalidateQueries({ queryKey: ['/server'] }),
   });
   const said = texts.custody;
   if (query.error !== null) return <Failure error={query.error} title={texts.common.notRead} />;

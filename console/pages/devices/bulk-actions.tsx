@@ -1,14 +1,12 @@
 // What is done to all devices of a filter at once, after the API has said what that would change.
 
-import { Button, Group, Menu, Modal, Stack } from '@mantine/core';
+import { Button, Menu } from '@mantine/core';
 import { IconChevronDown } from '@tabler/icons-react';
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api, type Impact } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
-import { Asked } from '../../parts/asked.tsx';
-import { Destructive, ImpactSaid } from '../../parts/destructive.tsx';
-import { Failure } from '../../parts/failure.tsx';
+import { Destructive } from '../../parts/destructive.tsx';
 import { texts } from '../../texts.ts';
 import type { DeviceFilter } from './filter.ts';
 
@@ -72,56 +70,16 @@ export function BulkActions({
           ))}
         </Menu.Dropdown>
       </Menu>
-      {(action === 'suspend' || action === 'revoke') && (
+      {action !== null && (
         <Destructive
           title={said.bulk[action](whom)}
           about={said.bulkAbout[action]}
-          typed={(impact) => String(impact.devices)}
+          typed={action === 'resume' ? null : (impact) => String(impact.devices)}
           preview={preview(action)}
           act={act(action)}
           onClose={close}
         />
       )}
-      {action === 'resume' && (
-        <Resume title={said.bulk.resume(whom)} preview={preview('resume')} act={act('resume')} onClose={close} />
-      )}
     </>
-  );
-}
-
-/** What resumes devices shuts nobody out: it is shown, and done by one press. */
-function Resume({
-  title,
-  preview,
-  act,
-  onClose,
-}: {
-  title: string;
-  preview: () => Promise<Impact>;
-  act: (confirm: number) => Promise<void>;
-  onClose: () => void;
-}) {
-  const impact = useQuery({ queryKey: ['dry-run', title], queryFn: preview, gcTime: 0, staleTime: 0, retry: false });
-  const doing = useMutation({ mutationFn: act, onSuccess: onClose });
-  return (
-    <Modal opened onClose={onClose} title={title} size="lg">
-      <Stack>
-        {texts.devices.bulkAbout.resume}
-        <Asked query={impact}>{(data) => <ImpactSaid impact={data} />}</Asked>
-        <Failure error={doing.error} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {texts.common.cancel}
-          </Button>
-          <Button
-            disabled={!impact.data || impact.data.devices === 0}
-            loading={doing.isPending}
-            onClick={() => impact.data && doing.mutate(impact.data.confirm)}
-          >
-            {title}
-          </Button>
-        </Group>
-      </Stack>
-    </Modal>
   );
 }

@@ -2,19 +2,19 @@
 
 import { Button, Menu } from '@mantine/core';
 import { IconChevronDown } from '@tabler/icons-react';
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
 import { answerOf, api, deviceName, type Impact } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
+import { Confirm } from '../../parts/confirm.tsx';
 import { Destructive } from '../../parts/destructive.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { texts } from '../../texts.ts';
-import { Confirm } from './confirm.tsx';
 import type { OfDevice } from './device.tsx';
 import { MoveRoot } from './move-root.tsx';
 
 type Shutting = 'suspend' | 'revoke' | 'reject' | 'delete';
-type Letting = 'approve' | 'resume' | 'reprovision';
 const said = texts.device;
 const base = '/api/v1/accounts/{account}/devices/{device}';
 
@@ -23,22 +23,12 @@ export function DeviceActions({ account, device }: OfDevice) {
   const may = useMay();
   const client = useQueryClient();
   const [, go] = useLocation();
-  const [doing, setDoing] = useState<Shutting | Letting | 'move' | null>(null);
+  const [doing, setDoing] = useState<Shutting | 'approve' | 'resume' | 'reprovision' | 'move' | null>(null);
   const path = { account, device: deviceName(uuid) };
+  const touches = ['device', 'devices', 'counts', 'audit', 'allow-list'].map((part) => [account, part]);
   const changed = async (): Promise<void> => {
-    await Promise.all(
-      ['device', 'devices', 'counts', 'audit', 'allow-list'].map((part) =>
-        client.invalidateQueries({ queryKey: [account, part] }),
-      ),
-    );
+    await Promise.all(touches.map((queryKey) => client.invalidateQueries({ queryKey })));
   };
-  const letIn = useMutation({
-    mutationFn: (how: Letting) => answerOf(api.POST(`${base}/${how}`, { params: { path } })),
-    onSuccess() {
-      setDoing(null);
-      return changed();
-    },
-  });
   const shut = (how: Shutting, query: { dry_run: true } | { confirm: number }) =>
     how === 'delete'
       ? answerOf(api.DELETE(base, { params: { path, query } }))
@@ -60,10 +50,6 @@ export function DeviceActions({ account, device }: OfDevice) {
   // What is likely is at hand: the first two of one that waits, else the first.
   const direct = possible.slice(0, waits ? 2 : 1);
   const others = possible.slice(direct.length);
-  const start = (name: (typeof all)[number][0]) => {
-    letIn.reset();
-    setDoing(name);
-  };
   const close = () => setDoing(null);
   return (
     <>
@@ -71,7 +57,7 @@ export function DeviceActions({ account, device }: OfDevice) {
         <Button
           key={name}
           variant={name === 'approve' || name === 'resume' ? 'filled' : 'default'}
-          onClick={() => start(name)}
+          onClick={() => setDoing(name)}
         >
           {said.actions[name]}
         </Button>
@@ -85,7 +71,7 @@ export function DeviceActions({ account, device }: OfDevice) {
           </Menu.Target>
           <Menu.Dropdown>
             {others.map(([name]) => (
-              <Menu.Item key={name} onClick={() => start(name)}>
+              <Menu.Item key={name} onClick={() => setDoing(name)}>
                 {said.actions[name]}
               </Menu.Item>
             ))}
@@ -94,7 +80,7 @@ export function DeviceActions({ account, device }: OfDevice) {
       )}
       {(doing === 'suspend' || doing === 'revoke' || doing === 'reject' || doing === 'delete') && (
         <Destructive
-          title={said.doIt[doing](device_id)}
+          title={said.doIt[doing](drawn(device_id))}
           about={said.about[doing]}
           typed={device_id}
           preview={() => shut(doing, { dry_run: true }) as Promise<Impact>}
@@ -111,12 +97,14 @@ export function DeviceActions({ account, device }: OfDevice) {
       )}
       {(doing === 'approve' || doing === 'resume' || doing === 'reprovision') && (
         <Confirm
-          title={said.doIt[doing](device_id)}
-          text={said.about[doing]}
-          mutation={letIn}
-          onConfirm={() => letIn.mutate(doing)}
+          title={said.doIt[doing](drawn(device_id))}
+          button={said.doIt[doing](drawn(device_id))}
+          touches={touches}
+          act={() => answerOf(api.POST(`${base}/${doing}`, { params: { path } }))}
           onClose={close}
-        />
+        >
+          {said.about[doing]}
+        </Confirm>
       )}
       {doing === 'move' && <MoveRoot account={account} device={device} onDone={changed} onClose={close} />}
     </>

@@ -38,7 +38,7 @@ export function DeviceCertificates({ account, device }: OfDevice) {
             return (
               <Table.Tr key={sha256}>
                 <Table.Td style={{ whiteSpace: 'nowrap' }}>
-                  <Copy value={sha256} shown={`${short}…`} what={said.certificate.sha256What} />
+                  <Copy value={sha256} shown={`${short}…`} what={texts.certificate.sha256What} />
                 </Table.Td>
                 <Table.Td>
                   <StateBadge state={state} />

@@ -7,6 +7,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import { answerOf, api, deviceName } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { texts } from '../../texts.ts';
 import type { OfDevice } from './device.tsx';
@@ -88,7 +89,7 @@ function Editor({ account, device, onClose }: OfDevice & { onClose: () => void }
   const set = (key: number, change: Partial<Row>) =>
     setRows((now) => now.map((row) => (row.key === key ? { ...row, ...change } : row)));
   return (
-    <Modal opened onClose={onClose} title={said.labelsOf(device.device_id)}>
+    <Modal opened onClose={onClose} title={said.labelsOf(drawn(device.device_id))}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -107,6 +108,8 @@ function Editor({ account, device, onClose }: OfDevice & { onClose: () => void }
                 onChange={({ currentTarget }) => set(key, { name: currentTarget.value })}
                 autoComplete="off"
                 {...(at === 0 && { 'data-autofocus': true })}
+                // One that was just added.
+                autoFocus={key > 0 && key >= Object.keys(before).length}
               />
               <TextInput
                 flex={2}

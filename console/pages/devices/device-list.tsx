@@ -5,6 +5,8 @@ import { useMemo } from 'react';
 import { Link } from 'wouter';
 import { api, type Answer, pageOf } from '../../api/client.ts';
 import type { OfAccount } from '../../app.tsx';
+import { DeviceId } from '../../parts/device-id.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { Empty } from '../../parts/empty.tsx';
 import { sayInstant, useZone } from '../../parts/instant.tsx';
 import { type Column, LongList } from '../../parts/long-list.tsx';
@@ -39,13 +41,14 @@ export function DeviceList({ account }: OfAccount) {
       <LongList
         label={said.title}
         queryKey={[account, 'devices', 'list', filter, sort, order]}
-        ask={(cursor) =>
+        ask={(cursor, signal) =>
           pageOf(
             api.GET('/api/v1/accounts/{account}/devices', {
               params: {
                 path: { account },
                 query: { ...filter, sort, order, limit: rowsAtOnce, ...(cursor !== null && { cursor }) },
               },
+              signal,
             }),
           )
         }
@@ -72,8 +75,8 @@ function useColumns(account: string): readonly Column<Listed>[] {
         width: 'minmax(12rem, 2fr)',
         sort: 'device_id',
         cell: ({ device_id, uuid }) => (
-          <Link href={`/accounts/${account}/devices/${uuid}`} className="mono" title={device_id}>
-            {device_id}
+          <Link href={`/accounts/${account}/devices/${uuid}`} title={drawn(device_id)}>
+            <DeviceId id={device_id} />
           </Link>
         ),
       },

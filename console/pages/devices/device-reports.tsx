@@ -6,7 +6,7 @@ import { answerOf, api, deviceName } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { CopyBlock } from '../../parts/copy.tsx';
-import { Ago } from '../../parts/instant.tsx';
+import { Ago, sayInstant, useZone } from '../../parts/instant.tsx';
 import { Rows } from '../../parts/rows.tsx';
 import { texts } from '../../texts.ts';
 import type { Device, OfDevice } from './device.tsx';
@@ -72,12 +72,13 @@ function Ecus({ account, device }: OfDevice) {
 }
 
 function Report({ report: { kind, received_at, content_type, body } }: { report: Device['reports'][number] }) {
+  const [zone] = useZone();
   return (
     <Accordion.Item value={kind}>
       <Accordion.Control>
         {said.reportKinds[kind]}{' '}
         <Text span size="sm" c="dimmed">
-          {said.received} <time dateTime={received_at}>{new Date(received_at).toLocaleString()}</time>
+          {said.received} <time dateTime={received_at}>{sayInstant(received_at, zone)}</time>
         </Text>
       </Accordion.Control>
       <Accordion.Panel>

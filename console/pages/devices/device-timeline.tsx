@@ -1,11 +1,13 @@
-// What happened to a device, the latest first: events, entries of the audit log, refusals, and what its certificates tell.
+// What happened to a device, the latest first: entries of the audit log, refusals, and what its certificates tell.
 
 import { Text } from '@mantine/core';
-import { useQuery } from '@tanstack/react-query';
-import { answerOf, api, type Schema } from '../../api/client.ts';
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { answerOf, api, pageOf } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
 import { Failure } from '../../parts/failure.tsx';
 import { Ago } from '../../parts/instant.tsx';
+import { More } from '../../parts/more.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 import type { Device, OfDevice } from './device.tsx';
 
@@ -18,38 +20,26 @@ interface Happening {
 }
 
 const said = texts.device;
-/** Types of events that name a device, which the audit log may not tell in the same words. */
-const types =
-  'device.added,device.provisioned,device.pending,device.state_changed,device.key_changed,certificate.changed,certificate.expiring';
-/** An event and an entry that are told within so many milliseconds are of one act. */
+/** An entry and what a certificate tells that are within so many milliseconds are of one act. */
 const together = 2_000;
+const atOnce = 100;
 
 export function DeviceTimeline({ account, device }: OfDevice) {
   const may = useMay();
   const { uuid, device_id } = device;
   const path = { account };
-  const audit = useQuery({
-    queryKey: [account, 'audit', 'device', uuid],
+  const audit = useInfiniteQuery({
+    // Beneath the device, so that its events have it asked for again.
+    queryKey: [account, 'device', uuid, 'audit'],
     enabled: may('listAccountAudit', account),
-    queryFn: async () =>
-      (
-        await answerOf(
-          api.GET('/api/v1/accounts/{account}/audit', { params: { path, query: { object: device_id, limit: 200 } } }),
-        )
-      ).filter(
-        // An ID may have been another device's before, or be the name of something else.
-        ({ object: { kind, id } }) => id === uuid || (kind === 'certificate' && isOf(device, id)),
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam: cursor }) =>
+      pageOf(
+        api.GET('/api/v1/accounts/{account}/audit', {
+          params: { path, query: { object: device_id, limit: atOnce, ...(cursor !== null && { cursor }) } },
+        }),
       ),
-  });
-  const events = useQuery({
-    queryKey: [account, 'device', uuid, 'events'],
-    enabled: may('listEvents', account),
-    queryFn: async () =>
-      (
-        (await answerOf(
-          api.GET('/api/v1/accounts/{account}/events', { params: { path, query: { types, limit: 5_000 } } }),
-        )) as Schema<'Event'>[]
-      ).filter(({ data }) => data['uuid'] === uuid || data['id'] === uuid),
+    getNextPageParam: ({ next }) => next,
   });
   const refusals = useQuery({
     queryKey: [account, 'refusals', 'device', device_id],
@@ -57,7 +47,11 @@ export function DeviceTimeline({ account, device }: OfDevice) {
     queryFn: () =>
       answerOf(api.GET('/api/v1/accounts/{account}/refusals', { params: { path, query: { device_id, limit: 100 } } })),
   });
-  const entries = (audit.data ?? []).map(({ action, at, by, result }, index): Happening => ({
+  const ofIt = (audit.data?.pages ?? [])
+    .flatMap(({ rows }) => rows)
+    // An ID may have been another device's before, or be the name of something else.
+    .filter(({ object: { kind, id } }) => id === uuid || (kind === 'certificate' && isOf(device, id)));
+  const entries = ofIt.map(({ action, at, by, result }, index): Happening => ({
     id: `audit ${at} ${action} ${index}`,
     at,
     what: result === 'done' ? said.action(action) : said.actionRefused(said.action(action), result),
@@ -66,9 +60,6 @@ export function DeviceTimeline({ account, device }: OfDevice) {
   const told = entries.map(({ at }) => Date.parse(at));
   const happenings = [
     ...entries,
-    ...(events.data ?? [])
-      .filter(({ at }) => !told.some((each) => Math.abs(each - Date.parse(at)) < together))
-      .map((event): Happening => ({ id: event.id, at: event.at, what: ofEvent(event) })),
     ...(refusals.data ?? []).map(({ id, at, count, code, rule }): Happening => ({
       id: `refusal ${id}`,
       at,
@@ -79,7 +70,7 @@ export function DeviceTimeline({ account, device }: OfDevice) {
   ].toSorted((a, b) => b.at.localeCompare(a.at));
   return (
     <>
-      <Failure error={audit.error ?? events.error ?? refusals.error} title={texts.common.notRead} />
+      <Failure error={audit.error ?? refusals.error} title={texts.common.notRead} />
       <div className="device-timeline" role="region" aria-label={said.timeline} tabIndex={0}>
         <ol>
           {happenings.map(({ id, at, what, more }) => (
@@ -87,7 +78,7 @@ export function DeviceTimeline({ account, device }: OfDevice) {
               <Text size="sm">{what}</Text>
               {more !== undefined && (
                 <Text size="xs" c="dimmed">
-                  {more}
+                  <Said text={more} />
                 </Text>
               )}
               <Text size="xs" c="dimmed">
@@ -96,6 +87,7 @@ export function DeviceTimeline({ account, device }: OfDevice) {
             </li>
           ))}
         </ol>
+        <More query={audit} />
       </div>
     </>
   );
@@ -114,12 +106,4 @@ function ofItself({ first_seen, certificates }: Device): Happening[] {
         : [{ id: `used ${sha256}`, at: first_used_at, what: said.firstUsed(sha256.slice(0, 16)) }],
     ),
   ];
-}
-
-function ofEvent({ type, data }: Schema<'Event'>): string {
-  if (type === 'device.state_changed') return said.events.state(String(data['from']), String(data['to']));
-  if (type === 'certificate.changed' && data['state'] === 'revoked') return said.events.certificateRevoked;
-  if (type === 'certificate.expiring') return said.events.expiring(Number(data['days']));
-  const sentences: Readonly<Record<string, string>> = said.events.others;
-  return sentences[type] ?? type;
 }

@@ -1,15 +1,19 @@
 // A device: who it is, how it came in, what happened to it, and what can be done.
 
-import { Alert, Anchor, Group, Paper, SimpleGrid, Stack, Text, Title } from '@mantine/core';
+import { Alert, Anchor, Group, SimpleGrid, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
 import { Link, useParams } from 'wouter';
 import { type Answer, answerOf, api, deviceName } from '../../api/client.ts';
+import { useMay } from '../../api/session.tsx';
 import type { OfAccount } from '../../app.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { Copy } from '../../parts/copy.tsx';
+import { ForeignLetters } from '../../parts/device-id.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { Ago, Instant } from '../../parts/instant.tsx';
 import { Page } from '../../parts/page.tsx';
+import { Section } from '../../parts/section.tsx';
 import { StateBadge } from '../../parts/state-badge.tsx';
 import { texts } from '../../texts.ts';
 import { CertificateChain } from './certificate-chain.tsx';
@@ -47,7 +51,7 @@ export function DevicePage({ account }: OfAccount) {
       </Anchor>
       <Page
         key={uuid}
-        title={device?.device_id ?? said.title}
+        title={device ? drawn(device.device_id) : said.title}
         actions={device && <DeviceActions account={account} device={device} />}
       >
         <Asked query={query} lines={8}>
@@ -60,14 +64,30 @@ export function DevicePage({ account }: OfAccount) {
 
 function Sections({ account, device }: OfDevice) {
   const said = texts.device;
+  const may = useMay();
   return (
     <>
+      <ForeignLetters id={device.device_id} />
       <Waiting device={device} />
       <SimpleGrid cols={{ base: 1, lg: 2 }} spacing="lg">
         <Section title={said.who}>
           <Identity account={account} device={device} />
         </Section>
-        <Section title={said.timeline} about={said.timelineAbout}>
+        <Section
+          title={said.timeline}
+          about={said.timelineAbout}
+          actions={
+            may('listRefusals', account) && (
+              <Anchor
+                component={Link}
+                size="sm"
+                href={`/accounts/${account}/refusals?device=${encodeURIComponent(device.device_id)}`}
+              >
+                {said.itsRefusals}
+              </Anchor>
+            )
+          }
+        >
           <DeviceTimeline account={account} device={device} />
         </Section>
       </SimpleGrid>
@@ -81,24 +101,6 @@ function Sections({ account, device }: OfDevice) {
         <DeviceReports account={account} device={device} />
       </Section>
     </>
-  );
-}
-
-function Section({ title, about, children }: { title: string; about?: string; children: ReactNode }) {
-  return (
-    <Paper withBorder p="md" className="device-section">
-      <Stack gap="md">
-        <div>
-          <Title order={2}>{title}</Title>
-          {about !== undefined && (
-            <Text size="sm" c="dimmed">
-              {about}
-            </Text>
-          )}
-        </div>
-        {children}
-      </Stack>
-    </Paper>
   );
 }
 
@@ -143,7 +145,7 @@ function Identity({ account, device }: OfDevice) {
         {key !== null && (
           <>
             {' '}
-            <Anchor component={Link} inherit href={`${here}/devices?provisioning_key=${key}`}>
+            <Anchor component={Link} inherit underline="always" href={`${here}/devices?provisioning_key=${key}`}>
               {said.sameKey}
             </Anchor>
           </>

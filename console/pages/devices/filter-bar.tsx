@@ -129,7 +129,7 @@ function MoreFilters({ account, filtering }: { account: string; filtering: Filte
       (
         await answerOf(
           api.GET('/api/v1/accounts/{account}/provisioning-keys', {
-            params: { path: { account }, query: { limit: 1_000 } },
+            params: { path: { account }, query: { limit: 1_000, devices: 0 } },
           }),
         )
       ).map(({ id, description }) => ({ value: id, label: description ? `${description} (${id.slice(0, 8)})` : id })),

@@ -102,8 +102,11 @@ export type Filtering = ReturnType<typeof useDeviceFilter>;
 export function useCounted(account: string, filter: DeviceFilter) {
   return useQuery({
     queryKey: [account, 'counts', filter],
-    queryFn: () =>
-      answerOf(api.GET('/api/v1/accounts/{account}/device-counts', { params: { path: { account }, query: filter } })),
+    // Who types on waits for it no longer: it is broken off, and the server counts no further.
+    queryFn: ({ signal }) =>
+      answerOf(
+        api.GET('/api/v1/accounts/{account}/device-counts', { params: { path: { account }, query: filter }, signal }),
+      ),
     placeholderData: keepPreviousData,
   });
 }

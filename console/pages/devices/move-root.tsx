@@ -1,22 +1,31 @@
-// Lets one device come back under another Fleet Root CA.
+// Lets one device come back under another Fleet Root CA: which one, then what that would break, then its ID is typed.
 
 import { Button, Group, Modal, NativeSelect, Stack, Text } from '@mantine/core';
 import { useState } from 'react';
 import { answerOf, api, deviceName, type Impact } from '../../api/client.ts';
 import { useFleetRootCas } from '../../api/queries.ts';
+import type { OfAccount } from '../../app.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { Destructive } from '../../parts/destructive.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { texts } from '../../texts.ts';
 import type { OfDevice } from './device.tsx';
 
 const said = texts.device;
 
+/** `leadsTo` says of a name whether it is of the one that it shall move to, as far as that is known. */
 export function MoveRoot({
   account,
   device,
+  leadsTo,
   onDone,
   onClose,
-}: OfDevice & { onDone: () => Promise<void>; onClose: () => void }) {
+}: OfAccount & {
+  device: Pick<OfDevice['device'], 'uuid' | 'device_id' | 'fleet_root_ca' | 'allowed_fleet_root_ca'>;
+  leadsTo?: (name: string) => boolean;
+  onDone: () => Promise<void>;
+  onClose: () => void;
+}) {
   const roots = useFleetRootCas(account);
   const [picked, setPicked] = useState('');
   const [chosen, setChosen] = useState<string | null>(null);
@@ -31,7 +40,7 @@ export function MoveRoot({
   if (chosen !== null) {
     return (
       <Destructive
-        title={said.moveTo(device.device_id, nameOf(chosen))}
+        title={said.moveTo(drawn(device.device_id), nameOf(chosen))}
         about={said.moveAbout}
         typed={device.device_id}
         preview={() => move({ dry_run: true }) as Promise<Impact>}
@@ -44,7 +53,7 @@ export function MoveRoot({
     );
   }
   return (
-    <Modal opened onClose={onClose} title={said.actions.move}>
+    <Modal opened onClose={onClose} title={said.actions.move} size="lg">
       <Asked query={roots}>
         {(all) => {
           // To its own is the way to take the permission back.
@@ -53,7 +62,8 @@ export function MoveRoot({
               id === device.fleet_root_ca ? device.allowed_fleet_root_ca !== null : state !== 'disabled',
             )
             .map(({ id, name }) => ({ value: id, label: id === device.fleet_root_ca ? said.moveBack(name) : name }));
-          const value = picked || (data[0]?.value ?? '');
+          const likely = all.find(({ name }) => leadsTo?.(name))?.id;
+          const value = picked || (data.find((each) => each.value === likely) ?? data[0])?.value || '';
           return (
             <Stack>
               <Text>{said.moveAbout}</Text>

@@ -4,6 +4,7 @@ import { Alert, Button, Group, Modal, Stack, Table, Text } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api, type Answer, fileBody } from '../../api/client.ts';
+import { drawn } from '../../parts/drawn.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { type DroppedFile, FileDrop } from '../../parts/file-drop.tsx';
 import { Rows } from '../../parts/rows.tsx';
@@ -45,12 +46,8 @@ export function AllowListImport({ account, onClose }: { account: string; onClose
           <Button variant="default" onClick={onClose}>
             {doing.data ? texts.common.close : texts.common.cancel}
           </Button>
-          {file && found && !doing.data && (
-            <Button
-              onClick={() => doing.mutate(file)}
-              loading={doing.isPending}
-              disabled={found.rows === found.faults_total}
-            >
+          {file && found && found.rows > found.faults_total && !doing.data && (
+            <Button onClick={() => doing.mutate(file)} loading={doing.isPending}>
               {said.importRows(found.rows - found.faults_total)}
             </Button>
           )}
@@ -64,16 +61,21 @@ export function AllowListImport({ account, onClose }: { account: string; onClose
 function Verdict({ of, done = false }: { of: Answer<'importAllowList'>; done?: boolean }) {
   return (
     <>
-      <Alert color={of.faults_total > 0 ? 'red' : 'teal'} variant="outline" title={done ? said.done : said.would}>
+      <Alert
+        role="status"
+        color={of.faults_total > 0 ? 'red' : 'teal'}
+        variant="outline"
+        title={done ? said.done : said.would}
+      >
         <Text size="sm">{said.verdict(of.rows, of.added, of.already, of.updated)}</Text>
         {of.faults_total > 0 && <Text size="sm">{said.faults(of.faults_total)}</Text>}
       </Alert>
       {of.faults.length > 0 && (
-        <Rows minWidth="28rem" label={said.faultsList} heads={[said.row, said.deviceId, said.fault]}>
+        <Rows label={said.faultsList} heads={[said.row, said.deviceId, said.fault]}>
           {of.faults.map((fault) => (
             <Table.Tr key={fault.line}>
               <Table.Td>{texts.number(fault.line)}</Table.Td>
-              <Table.Td className="mono">{fault.device_id}</Table.Td>
+              <Table.Td className="mono">{drawn(fault.device_id)}</Table.Td>
               <Table.Td>{fault.fault}</Table.Td>
             </Table.Tr>
           ))}

@@ -20,6 +20,8 @@ import { useMay } from '../../api/session.tsx';
 import { useAddress } from '../../parts/address.ts';
 import { Asked } from '../../parts/asked.tsx';
 import { Destructive } from '../../parts/destructive.tsx';
+import { DeviceId } from '../../parts/device-id.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { Empty } from '../../parts/empty.tsx';
 import { Failure } from '../../parts/failure.tsx';
 import { Ago } from '../../parts/instant.tsx';
@@ -129,7 +131,6 @@ function List({ account }: { account: string }) {
       {list.data !== undefined && rows.length === 0 && <Text>{said.noneSo}</Text>}
       {rows.length > 0 && (
         <Rows
-          minWidth="44rem"
           label={said.title}
           heads={[
             ...(mayRemove ? [said.choose] : []),
@@ -145,7 +146,7 @@ function List({ account }: { account: string }) {
               {mayRemove && (
                 <Table.Td>
                   <Checkbox
-                    aria-label={said.chooseOne(entry.device_id)}
+                    aria-label={said.chooseOne(drawn(entry.device_id))}
                     checked={chosen.has(entry.device_id)}
                     onChange={({ currentTarget: { checked } }) => choose(entry.device_id, checked)}
                   />
@@ -178,11 +179,11 @@ function EntryCells({ account, of: { device_id, device, labels, added_at } }: { 
     <>
       <Table.Td>
         {device !== null && mayLook ? (
-          <Anchor component={Link} className="mono" href={`/accounts/${account}/devices/${device.uuid}`}>
-            {device_id}
+          <Anchor component={Link} href={`/accounts/${account}/devices/${device.uuid}`}>
+            <DeviceId id={device_id} />
           </Anchor>
         ) : (
-          <span className="mono">{device_id}</span>
+          <DeviceId id={device_id} />
         )}
       </Table.Td>
       <Table.Td>{device === null ? said.notJoined : <StateBadge state={device.state} />}</Table.Td>

@@ -6,6 +6,7 @@ import { useState } from 'react';
 import { answerOf, api, type Answer } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
 import type { OfAccount } from '../../app.tsx';
+import { useEvery } from '../../live/live.tsx';
 import { useAddress } from '../../parts/address.ts';
 import { Asked } from '../../parts/asked.tsx';
 import { Empty } from '../../parts/empty.tsx';
@@ -70,7 +71,7 @@ function Made({ account, onImport }: { account: string; onImport: (() => void) |
         }),
       ),
     // That a device of a manifest has come is no event, and the factory's people hear none.
-    refetchInterval: often,
+    refetchInterval: useEvery(often),
     placeholderData: (before) => before,
   });
   return (

@@ -9,7 +9,7 @@ import { texts } from '../../texts.ts';
 import type { Reconciliation } from './factory.tsx';
 
 export type ManifestCertificate = Answer<'listManifestCertificates'>[number];
-type Stranger = Reconciliation['strangers']['first'][number];
+export type Stranger = Reconciliation['strangers']['first'][number];
 
 interface Listed<Row> {
   readonly label: string;
@@ -22,11 +22,7 @@ const said = texts.factory;
 
 export function ManifestCertificates({ label, rows, lines }: Listed<ManifestCertificate>) {
   return (
-    <Rows
-      minWidth="48rem"
-      label={label}
-      heads={[said.deviceId, said.line, said.order, said.madeAt, said.standing, said.certificate]}
-    >
+    <Rows label={label} heads={[said.deviceId, said.line, said.order, said.madeAt, said.standing, said.certificate]}>
       {rows.map((row) => (
         <Table.Tr key={`${row.line} ${row.number}`}>
           <Table.Td>
@@ -97,41 +93,34 @@ function Standing({ of }: { of: ManifestCertificate }) {
   );
 }
 
-/** `count` is how many there are in all: the API has no more than the first hundred of these. */
-export function Strangers({ label, rows, lines, count }: Listed<Stranger> & { count: number }) {
+export function Strangers({ label, rows, lines }: Listed<Stranger>) {
   return (
-    <>
-      <Text component="output" size="sm">
-        {said.shown(rows.length, count)}
-      </Text>
-      <Rows
-        minWidth="48rem"
-        label={label}
-        heads={[said.deviceId, said.line, said.firstSeen, said.lastSeen, said.admitted, said.certificate]}
-      >
-        {rows.map((row) => (
-          <Table.Tr key={row.tbs_sha256}>
-            <Table.Td>
-              <Copy value={row.device_id} what={said.deviceIdWhat} />
-            </Table.Td>
-            <Table.Td>{lines.get(row.line) ?? row.line.slice(0, 8)}</Table.Td>
-            <Table.Td>
-              <Ago at={row.first_seen} />
-            </Table.Td>
-            <Table.Td>
-              <Ago at={row.last_seen} />
-            </Table.Td>
-            <Table.Td>
-              <Badge color={row.admitted ? 'red' : 'gray'} variant="outline">
-                {row.admitted ? said.gotIn : said.turnedAway}
-              </Badge>
-            </Table.Td>
-            <Table.Td>
-              <Copy value={row.tbs_sha256} shown={`${row.tbs_sha256.slice(0, 12)}…`} what={said.certificateWhat} />
-            </Table.Td>
-          </Table.Tr>
-        ))}
-      </Rows>
-    </>
+    <Rows
+      label={label}
+      heads={[said.deviceId, said.line, said.firstSeen, said.lastSeen, said.admitted, said.certificate]}
+    >
+      {rows.map((row) => (
+        <Table.Tr key={row.tbs_sha256}>
+          <Table.Td>
+            <Copy value={row.device_id} what={said.deviceIdWhat} />
+          </Table.Td>
+          <Table.Td>{lines.get(row.line) ?? row.line.slice(0, 8)}</Table.Td>
+          <Table.Td>
+            <Ago at={row.first_seen} />
+          </Table.Td>
+          <Table.Td>
+            <Ago at={row.last_seen} />
+          </Table.Td>
+          <Table.Td>
+            <Badge color={row.admitted ? 'red' : 'gray'} variant="outline">
+              {row.admitted ? said.gotIn : said.turnedAway}
+            </Badge>
+          </Table.Td>
+          <Table.Td>
+            <Copy value={row.tbs_sha256} shown={`${row.tbs_sha256.slice(0, 12)}…`} what={said.certificateWhat} />
+          </Table.Td>
+        </Table.Tr>
+      ))}
+    </Rows>
   );
 }

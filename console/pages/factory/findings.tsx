@@ -2,21 +2,21 @@
 
 import { Alert, Button, Select, Stack, Text } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
-import { api, pageOf } from '../../api/client.ts';
+import { api, type Page, pageOf } from '../../api/client.ts';
 import { useAddress } from '../../parts/address.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { More } from '../../parts/more.tsx';
 import { Section } from '../../parts/section.tsx';
 import { texts } from '../../texts.ts';
 import type { Reconciliation } from './factory.tsx';
-import { type ManifestCertificate, ManifestCertificates, Strangers } from './finding-rows.tsx';
+import { type ManifestCertificate, ManifestCertificates, type Stranger, Strangers } from './finding-rows.tsx';
 
 /** What the lists are of, by the members of a reconciliation. */
 const kinds = ['never_seen', 'strangers', 'unaccounted', 'coming', 'shared', 'beyond'] as const;
 export type Kind = (typeof kinds)[number];
 /** What a list of certificates is asked for by. */
 const standings = { never_seen: 'missing', coming: 'coming', shared: 'shared', beyond: 'beyond' } as const;
-type Certified = keyof typeof standings;
+const isOfStrangers = (kind: Kind): kind is Exclude<Kind, keyof typeof standings> => !(kind in standings);
 const atOnce = 500;
 
 /** Whether what a list holds ought not to be. */
@@ -52,62 +52,59 @@ export function Findings({ account, found }: { account: string; found: Reconcili
           <Text size="sm">{said.meanings[kind]}</Text>
           {count > 0 && <Text size="sm">{said.remedies[kind]}</Text>}
         </Alert>
-        {count > 0 &&
-          (kind === 'strangers' || kind === 'unaccounted' ? (
-            <Strangers label={said.kinds[kind]} rows={found[kind].first} lines={lines} count={count} />
-          ) : (
-            <Certificates key={kind} account={account} kind={kind} found={found[kind]} lines={lines} />
-          ))}
+        {count > 0 && <Found key={kind} account={account} kind={kind} found={found} lines={lines} />}
       </Section>
     </div>
   );
 }
 
 /** The first hundred come with the reconciliation; all of them are asked for where the reader wants them. */
-function Certificates({
+function Found({
   account,
   kind,
   found,
   lines,
 }: {
   account: string;
-  kind: Certified;
-  found: Reconciliation[Certified];
+  kind: Kind;
+  found: Reconciliation;
   lines: ReadonlyMap<string, string>;
 }) {
   const [order] = useAddress('order');
   const [all, setAll] = useAddress('all');
+  const path = { account };
   const list = useInfiniteQuery({
     queryKey: [account, 'factory', 'certificates', kind, order],
     enabled: all !== null,
     initialPageParam: null as string | null,
-    queryFn: ({ pageParam: cursor }) =>
-      pageOf<ManifestCertificate>(
-        api.GET('/api/v1/accounts/{account}/manifests/certificates', {
-          params: {
-            path: { account },
-            query: {
-              standing: standings[kind],
-              limit: atOnce,
-              ...(order !== null && { order }),
-              ...(cursor !== null && { cursor }),
-            },
-          },
-        }),
-      ),
+    queryFn: ({ pageParam: cursor }): Promise<Page<ManifestCertificate | Stranger>> => {
+      const page = { limit: atOnce, ...(cursor !== null && { cursor }) };
+      if (isOfStrangers(kind)) {
+        const query = { ...page, standing: kind };
+        return pageOf(api.GET('/api/v1/accounts/{account}/manifests/strangers', { params: { path, query } }));
+      }
+      const query = { ...page, standing: standings[kind], ...(order !== null && { order }) };
+      return pageOf(api.GET('/api/v1/accounts/{account}/manifests/certificates', { params: { path, query } }));
+    },
     getNextPageParam: ({ next }) => next,
   });
-  const rows = (all !== null && list.data?.pages.flatMap((page) => page.rows)) || found.first;
+  const { count, first } = found[kind];
+  const rows = (all !== null && list.data?.pages.flatMap((page) => page.rows)) || first;
+  const shown = { label: said.kinds[kind], lines };
   return (
     <Stack>
       <Text component="output" size="sm">
-        {said.shown(rows.length, found.count)}
+        {said.shown(rows.length, count)}
       </Text>
-      <ManifestCertificates label={said.kinds[kind]} rows={rows} lines={lines} />
+      {isOfStrangers(kind) ? (
+        <Strangers {...shown} rows={rows as readonly Stranger[]} />
+      ) : (
+        <ManifestCertificates {...shown} rows={rows as readonly ManifestCertificate[]} />
+      )}
       <Failure error={list.error} title={texts.common.notRead} />
-      {rows.length < found.count && !list.data && (
+      {rows.length < count && !list.data && (
         <Button variant="default" onClick={() => setAll('yes')} loading={list.isFetching}>
-          {said.showAll(found.count)}
+          {said.showAll(count)}
         </Button>
       )}
       {all !== null && <More query={list} />}

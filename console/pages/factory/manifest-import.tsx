@@ -69,12 +69,16 @@ function Verdict({ imported, stopped }: { imported: readonly Imported[]; stopped
   const [made, withdrawn, revoked, beyond] = [sum('made'), sum('withdrawn'), sum('revoked'), sum('beyond')];
   return (
     <>
-      <Alert color={beyond > 0 ? 'red' : 'teal'} variant="outline" title={stopped ? said.importedSoFar : said.imported}>
+      <Alert
+        role="status"
+        color={beyond > 0 ? 'red' : 'teal'}
+        variant="outline"
+        title={stopped ? said.importedSoFar : said.imported}
+      >
         <Text size="sm">{said.verdict(made, withdrawn, revoked)}</Text>
         {beyond > 0 && <Text size="sm">{said.verdictBeyond(beyond)}</Text>}
       </Alert>
       <Rows
-        minWidth="40rem"
         label={said.verdicts}
         heads={[
           said.manifestLine,

@@ -26,7 +26,6 @@ export function Orders({ found }: { found: Reconciliation }) {
     >
       {found.orders.length > 0 && (
         <Rows
-          minWidth="32rem"
           label={said.orders}
           heads={[said.order, said.line, said.heads.made, said.heads.seen, said.heads.missing, said.heads.withdrawn]}
         >

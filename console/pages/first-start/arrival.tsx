@@ -1,12 +1,13 @@
 // The waiting place: it turns green, and says so, when the account's first device is there.
 
-import { Alert, Button, Group, Loader, Stack, Text } from '@mantine/core';
-import { IconCircleCheck } from '@tabler/icons-react';
+import { Alert, Button, Group, Stack, Text } from '@mantine/core';
+import { IconCircleCheck, IconHourglass } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import { answerOf, api } from '../../api/client.ts';
 import { useLiveEvents } from '../../live/live.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { texts } from '../../texts.ts';
 
 interface Arrived {
@@ -43,14 +44,8 @@ export function Arrival({ account }: { account: string }) {
         role="status"
         color={device === null ? 'gray' : 'teal'}
         variant={device === null ? 'default' : 'filled'}
-        icon={
-          device === null ? (
-            <Loader size={18} color="var(--mantine-color-dimmed)" aria-hidden />
-          ) : (
-            <IconCircleCheck aria-hidden />
-          )
-        }
-        title={device === null ? said.waiting : said.here(device.device_id)}
+        icon={device === null ? <IconHourglass aria-hidden /> : <IconCircleCheck aria-hidden />}
+        title={device === null ? said.waiting : said.here(drawn(device.device_id))}
         data-arrived={device !== null}
       >
         {device === null ? said.waitingText : device.state === 'pending' ? said.herePending : said.hereText}

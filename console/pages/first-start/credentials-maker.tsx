@@ -1,6 +1,6 @@
 // Makes credentials.zip for the host that the device is to call, and has it saved.
 
-import { Alert, Button, Group, Select, Stack, Text, TextInput } from '@mantine/core';
+import { Alert, Button, Group, Stack, Text } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api, type Schema } from '../../api/client.ts';
@@ -8,6 +8,8 @@ import { useMay } from '../../api/session.tsx';
 import { bytesOf, download } from '../../parts/download.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { texts } from '../../texts.ts';
+import { HostChoice, usualHost } from '../credentials/host-choice.tsx';
+import { HostForm } from '../settings/host-form.tsx';
 
 const save = (zip: string) => download('credentials.zip', bytesOf(zip), 'application/zip');
 
@@ -23,16 +25,14 @@ export function CredentialsMaker({
   const may = useMay();
   const client = useQueryClient();
   const { name, kind, hosts } = account;
-  const [chosen, setChosen] = useState<string | null>(null);
-  // As the API has it: the one that was added last.
-  const host = chosen ?? hosts.at(-1) ?? null;
+  const [host, setHost] = useState(usualHost(hosts));
   const making = useMutation({
     mutationFn: () =>
       answerOf(
         api.POST('/api/v1/accounts/{account}/credentials', {
           params: { path: { account: name } },
           body: {
-            ...(host !== null && { host }),
+            host,
             ...(kind === 'test' && { description: said.credentialsDescription }),
           },
         }),
@@ -46,21 +46,13 @@ export function CredentialsMaker({
   if (!may('createCredentials', name)) return <Text>{said.credentialsNot}</Text>;
   return (
     <Stack gap="md">
-      <Select
-        label={said.host}
-        description={said.hostAbout}
-        data={[...hosts]}
-        value={host}
-        onChange={setChosen}
-        allowDeselect={false}
-        maw={560}
-      />
-      {host?.endsWith('.localhost') && (
+      <HostChoice hosts={hosts} value={host} onChange={setHost} />
+      {host.endsWith('.localhost') && (
         <Text size="sm" maw={760}>
           {said.hostLocal}
         </Text>
       )}
-      {may('addHost') && <NewHost account={name} onAdded={setChosen} />}
+      {may('addHost') && <HostForm account={name} onAdded={setHost} />}
       <Failure error={making.error} />
       <div>
         <div role="status">
@@ -82,51 +74,5 @@ export function CredentialsMaker({
         </Group>
       </div>
     </Stack>
-  );
-}
-
-function NewHost({ account, onAdded }: { account: string; onAdded: (host: string) => void }) {
-  const said = texts.firstStart;
-  const client = useQueryClient();
-  const [host, setHost] = useState('');
-  const adding = useMutation({
-    mutationFn: () =>
-      answerOf(
-        api.POST('/api/v1/accounts/{account}/hosts', { params: { path: { account } }, body: { host: host.trim() } }),
-      ),
-    onSuccess(changed) {
-      client.setQueryData([account, 'account'], changed);
-      onAdded(changed.hosts.at(-1)!);
-      setHost('');
-    },
-  });
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        adding.mutate();
-      }}
-    >
-      <Stack gap="sm" maw={560}>
-        <Group align="flex-end" gap="sm">
-          <TextInput
-            flex="1 1 14rem"
-            label={said.hostNew}
-            description={said.hostNewAbout}
-            value={host}
-            onChange={({ currentTarget: { value } }) => setHost(value)}
-            required
-            withAsterisk={false}
-            autoComplete="off"
-            autoCapitalize="none"
-            spellCheck={false}
-          />
-          <Button type="submit" variant="default" loading={adding.isPending}>
-            {said.hostAdd}
-          </Button>
-        </Group>
-        <Failure error={adding.error} />
-      </Stack>
-    </form>
   );
 }

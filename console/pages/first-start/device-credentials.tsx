@@ -1,13 +1,15 @@
 // The first device of a production account: a Fleet Root CA of one's own, and a certificate that it has signed.
 
 import { Button, Group, Text } from '@mantine/core';
+import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { Link } from 'wouter';
 import type { Schema } from '../../api/client.ts';
 import { useFleetRootCas } from '../../api/queries.ts';
+import { useMay } from '../../api/session.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { CopyBlock } from '../../parts/copy.tsx';
 import { texts } from '../../texts.ts';
+import { RegisterRoot } from '../fleet-root-cas/register-root.tsx';
 import { Arrival } from './arrival.tsx';
 import { localConf, own, pushes } from './commands.ts';
 import { CredentialsMaker } from './credentials-maker.tsx';
@@ -56,10 +58,13 @@ export function DeviceCredentials({ account }: { account: Schema<'Account'> }) {
   );
 }
 
-/** Whether there is one; events tell when there is. */
+/** Whether there is one, and how there comes to be; events tell when another has registered it. */
 function Registered({ account }: { account: string }) {
   const said = texts.firstStart;
   const roots = useFleetRootCas(account);
+  const may = useMay();
+  const client = useQueryClient();
+  const [registering, setRegistering] = useState(false);
   return (
     <>
       <Asked query={roots} lines={1}>
@@ -77,11 +82,26 @@ function Registered({ account }: { account: string }) {
           </>
         )}
       </Asked>
-      <Group>
-        <Button component={Link} href={`/accounts/${account}/fleet-root-cas`} variant="default">
-          {said.rootRegister}
-        </Button>
-      </Group>
+      {may('registerFleetRootCa', account) ? (
+        <Group>
+          <Button variant="default" onClick={() => setRegistering(true)}>
+            {texts.fleetRootCas.register}
+          </Button>
+        </Group>
+      ) : (
+        <Text>{said.rootNot}</Text>
+      )}
+      {registering && (
+        <RegisterRoot
+          account={account}
+          onDone={() => {
+            setRegistering(false);
+            for (const part of ['fleet-root-cas', 'account'])
+              void client.invalidateQueries({ queryKey: [account, part] });
+          }}
+          onClose={() => setRegistering(false)}
+        />
+      )}
     </>
   );
 }

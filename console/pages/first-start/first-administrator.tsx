@@ -26,7 +26,8 @@ export function FirstAdministrator() {
     return (
       <Outside wide>
         {error === null ? (
-          <Center role="status" aria-label={texts.common.loading}>
+          <Center role="status" data-asking>
+            <span className="visually-hidden">{texts.common.loading}</span>
             <Loader />
           </Center>
         ) : (

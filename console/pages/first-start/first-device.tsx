@@ -5,10 +5,8 @@ import { useParams } from 'wouter';
 import { useHistoryState } from 'wouter/use-browser-location';
 import type { Schema } from '../../api/client.ts';
 import { useAccount } from '../../api/queries.ts';
-import { LiveProvider } from '../../live/live.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { Page } from '../../parts/page.tsx';
-import { LiveSign } from '../../shell/live-sign.tsx';
 import { texts } from '../../texts.ts';
 import { Arrival } from './arrival.tsx';
 import { localConf, pushes, shared } from './commands.ts';
@@ -20,11 +18,7 @@ import { type Way, Ways } from './ways.tsx';
 
 export function FirstDevice() {
   const { account } = useParams<{ account: string }>();
-  return (
-    <LiveProvider key={account} account={account}>
-      <Welcome account={account} />
-    </LiveProvider>
-  );
+  return <Welcome key={account} account={account} />;
 }
 
 function Welcome({ account: name }: { account: string }) {
@@ -33,11 +27,7 @@ function Welcome({ account: name }: { account: string }) {
   const fromFirstStart = useHistoryState<{ firstStart?: boolean } | null>()?.firstStart === true;
   const kind = found.data?.kind;
   return (
-    <Page
-      title={said.welcome(name)}
-      {...(kind && { about: kind === 'test' ? said.sharedAbout : said.deviceAbout })}
-      actions={<LiveSign />}
-    >
+    <Page title={said.welcome(name)} {...(kind && { about: kind === 'test' ? said.sharedAbout : said.deviceAbout })}>
       {fromFirstStart && <Steps now="device" />}
       <Asked query={found}>
         {(account) =>

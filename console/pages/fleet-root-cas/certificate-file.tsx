@@ -3,12 +3,13 @@
 import { Button, Group, Modal, Stack, Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
+import { noCertificates } from '../../parts/certificates-only.ts';
 import { type DroppedFile, FileDrop } from '../../parts/file-drop.tsx';
 import { Failure } from '../../parts/failure.tsx';
 import { texts } from '../../texts.ts';
+import { CertificatesIn } from './certificates-in.tsx';
 
 const said = texts.fleetRootCas;
-const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----/;
 
 /** `give` sends the file, or goes on with it; `children` are further fields of the form. */
 export function CertificateFile({
@@ -30,14 +31,14 @@ export function CertificateFile({
 }) {
   const [file, setFile] = useState<DroppedFile | null>(null);
   // What is secret stays on the reader's computer.
-  const secret = file !== null && privateKey.test(new TextDecoder('latin1').decode(file.bytes));
+  const other = file && noCertificates(file.bytes);
   const giving = useMutation({ mutationFn: give });
   return (
     <Modal opened onClose={onClose} title={title} size="lg">
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          if (file !== null && !secret) giving.mutate(file);
+          if (file !== null && other === null) giving.mutate(file);
         }}
       >
         <Stack>
@@ -51,9 +52,10 @@ export function CertificateFile({
               setFile(dropped);
             }}
           />
+          {file !== null && other === null && <CertificatesIn bytes={file.bytes} />}
           {children}
-          {secret ? (
-            <Failure error={new Error(said.holdsKey(file.name))} title={said.notSent} />
+          {file !== null && other !== null ? (
+            <Failure error={new Error(said.holds[other](file.name))} title={said.notSent} />
           ) : (
             <Failure error={giving.error} title={said.refused} />
           )}
@@ -61,7 +63,7 @@ export function CertificateFile({
             <Button variant="default" onClick={onClose}>
               {texts.common.cancel}
             </Button>
-            <Button type="submit" disabled={file === null || secret} loading={giving.isPending}>
+            <Button type="submit" disabled={file === null || other !== null} loading={giving.isPending}>
               {action}
             </Button>
           </Group>

@@ -42,9 +42,7 @@ export function ChooseSuccessor({
             <Button variant="default" onClick={onClose}>
               {texts.common.cancel}
             </Button>
-            <Button type="submit" disabled={successor === undefined}>
-              {said.seeFirst}
-            </Button>
+            <Button type="submit">{said.seeFirst}</Button>
           </Group>
         </Stack>
       </form>

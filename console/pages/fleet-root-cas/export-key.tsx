@@ -1,40 +1,45 @@
-// The private key of a generated Fleet Root CA, given out once, encrypted under a passphrase.
+// The private key of a CA that the server has made, given out once, encrypted under a passphrase.
 
-import { Button, Group, Modal, PasswordInput, Stack, Text } from '@mantine/core';
+import { Button, Group, Modal, Stack, Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { IconDownload } from '@tabler/icons-react';
 import { useState } from 'react';
-import { answerOf, api } from '../../api/client.ts';
+import type { Schema } from '../../api/client.ts';
 import { download } from '../../parts/download.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { ToldOnce } from '../../parts/told-once.tsx';
 import { texts } from '../../texts.ts';
-import type { FleetRootCa } from './changes.ts';
+import { Password } from '../login/password.tsx';
 
 const said = texts.fleetRootCas;
 
-export function ExportKey({ account, ca, onClose }: { account: string; ca: FleetRootCa; onClose: () => void }) {
+/** `about` says who can do what with it; `give` has it given out. */
+export function ExportKey({
+  name,
+  about,
+  give,
+  onClose,
+}: {
+  name: string;
+  about: string;
+  give: (passphrase: string) => Promise<Schema<'ExportedKey'>>;
+  onClose: () => void;
+}) {
   const [passphrase, setPassphrase] = useState('');
   const [again, setAgain] = useState('');
   const exporting = useMutation({
-    mutationFn: () =>
-      answerOf(
-        api.POST('/api/v1/accounts/{account}/fleet-root-cas/{ca}/export', {
-          params: { path: { account, ca: ca.id } },
-          body: { passphrase },
-        }),
-      ),
+    mutationFn: () => give(passphrase),
     gcTime: 0,
   });
   if (exporting.data) {
     const { private_key } = exporting.data;
     return (
-      <ToldOnce title={said.exported(ca.name)} what={said.exportedWhat} secret={private_key} onClose={onClose}>
+      <ToldOnce title={said.exported(name)} what={said.exportedWhat} secret={private_key} onClose={onClose}>
         <Text size="sm">{said.exportedAbout}</Text>
         <Button
           variant="default"
           leftSection={<IconDownload size={18} aria-hidden />}
-          onClick={() => download(`${ca.name.replaceAll(/[^\w.-]+/g, '-')}.key`, private_key, 'application/x-pem-file')}
+          onClick={() => download(`${name.replaceAll(/[^\w.-]+/g, '-')}.key`, private_key, 'application/x-pem-file')}
         >
           {said.saveKey}
         </Button>
@@ -43,7 +48,7 @@ export function ExportKey({ account, ca, onClose }: { account: string; ca: Fleet
   }
   const differs = again !== '' && again !== passphrase;
   return (
-    <Modal opened onClose={onClose} title={said.exportOf(ca.name)} size="lg">
+    <Modal opened onClose={onClose} title={said.exportOf(name)} size="lg">
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -51,23 +56,21 @@ export function ExportKey({ account, ca, onClose }: { account: string; ca: Fleet
         }}
       >
         <Stack>
-          <Text size="sm">{said.exportAbout}</Text>
-          <PasswordInput
+          <Text size="sm">{about}</Text>
+          <Password
             label={said.passphrase}
             description={said.passphraseAbout}
             value={passphrase}
-            onChange={({ currentTarget: { value } }) => setPassphrase(value)}
+            onValue={setPassphrase}
             autoComplete="new-password"
-            visibilityToggleButtonProps={{ 'aria-label': said.showTyped }}
             data-autofocus
           />
-          <PasswordInput
+          <Password
             label={said.passphraseAgain}
             value={again}
-            onChange={({ currentTarget: { value } }) => setAgain(value)}
+            onValue={setAgain}
             error={differs && said.differs}
             autoComplete="new-password"
-            visibilityToggleButtonProps={{ 'aria-label': said.showTyped }}
           />
           <Failure error={exporting.error} />
           <Group justify="flex-end">

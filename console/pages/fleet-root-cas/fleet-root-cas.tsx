@@ -36,6 +36,7 @@ export function FleetRootCas({ account }: OfAccount) {
     <Page title={said.title} about={said.about} actions={register}>
       {done !== null && (
         <Alert
+          role="status"
           color="teal"
           variant="outline"
           title={done}

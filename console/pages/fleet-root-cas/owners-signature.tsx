@@ -6,6 +6,7 @@ import { answerOf, api, type Schema } from '../../api/client.ts';
 import { Asked } from '../../parts/asked.tsx';
 import { Copy, CopyBlock } from '../../parts/copy.tsx';
 import { Instant } from '../../parts/instant.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 import './fleet-root-cas.css';
 
@@ -14,7 +15,7 @@ const said = texts.fleetRootCas.owner;
 export function OwnersSignature({ account }: { account: Schema<'Account'> }) {
   const { owner_key, trust_set, name } = account;
   if (owner_key === null || trust_set === null) return null;
-  const { fault, number, accepted_at, narrowed, waiting } = trust_set;
+  const { fault, number, sha256, accepted_at, narrowed, waiting } = trust_set;
   return (
     <Paper withBorder p="md" component="section" aria-label={said.title}>
       <Stack gap="sm">
@@ -22,8 +23,12 @@ export function OwnersSignature({ account }: { account: Schema<'Account'> }) {
         <Text size="sm">{said.about}</Text>
         {fault !== null && (
           <Alert color="red" variant="outline" title={said.fault} role="alert">
-            <Text size="sm">{fault.rule}</Text>
-            <Text size="sm">{fault.remedy}</Text>
+            <Text size="sm">
+              <Said text={fault.rule} />
+            </Text>
+            <Text size="sm">
+              <Said text={fault.remedy} />
+            </Text>
           </Alert>
         )}
         <Text size="sm" component="div">
@@ -38,6 +43,11 @@ export function OwnersSignature({ account }: { account: Schema<'Account'> }) {
             </>
           )}
         </Text>
+        {sha256 !== null && (
+          <Text size="sm" component="div">
+            {said.document} <Copy value={sha256} what={said.documentWhat} />
+          </Text>
+        )}
         {narrowed.length > 0 && (
           <>
             <Text size="sm">{said.narrowed}</Text>

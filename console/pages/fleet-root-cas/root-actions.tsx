@@ -5,10 +5,10 @@ import { IconChevronDown } from '@tabler/icons-react';
 import { useState } from 'react';
 import { answerOf, api, fileBody } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
-import { Destructive } from '../../parts/destructive.tsx';
 import { texts } from '../../texts.ts';
 import { CertificateFile } from './certificate-file.tsx';
-import { type Change, type FleetRootCa, make, weigh } from './changes.ts';
+import { ChangeRoot } from './change-root.tsx';
+import type { Change, FleetRootCa } from './changes.ts';
 import { ChooseSuccessor } from './choose-successor.tsx';
 import { ExportKey } from './export-key.tsx';
 
@@ -111,20 +111,22 @@ function Act({
         />
       );
     case 'export':
-      return <ExportKey account={account} ca={ca} onClose={onClose} />;
-    default:
       return (
-        <Destructive
-          title={
-            open.is === 'successor' ? said.successorTitle(open.successor.name, ca.name) : said.titles[open.is](ca.name)
+        <ExportKey
+          name={ca.name}
+          about={said.exportAbout}
+          give={(passphrase) =>
+            answerOf(
+              api.POST('/api/v1/accounts/{account}/fleet-root-cas/{ca}/export', {
+                params: { path: { account, ca: ca.id } },
+                body: { passphrase },
+              }),
+            )
           }
-          about={said.abouts[open.is]}
-          typed={ca.name}
-          preview={() => weigh(account, ca.id, open)}
-          act={(confirm) => make(account, ca.id, open, confirm)}
-          onDone={() => onDone(said.dones[open.is](ca.name))}
           onClose={onClose}
         />
       );
+    default:
+      return <ChangeRoot account={account} ca={ca} change={open} onDone={onDone} onClose={onClose} />;
   }
 }

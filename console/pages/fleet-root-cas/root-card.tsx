@@ -42,7 +42,11 @@ export function RootCard({
             <Badge color="gray" variant="outline">
               {said.kinds[ca.kind]}
             </Badge>
-            {ca.waiting && <StateBadge state={said.waits} />}
+            {ca.waiting && (
+              <Badge color="yellow" variant="outline">
+                {said.waits}
+              </Badge>
+            )}
           </Group>
           <RootActions
             account={account.name}

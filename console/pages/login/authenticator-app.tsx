@@ -5,10 +5,10 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api } from '../../api/client.ts';
 import { CopyBlock } from '../../parts/copy.tsx';
+import { Section } from '../../parts/section.tsx';
 import { texts } from '../../texts.ts';
 import { PasswordDialog } from './password-dialog.tsx';
 import { ToldCodes } from './recovery-codes.tsx';
-import { Section } from './section.tsx';
 import { OwnFailure } from './sign-in-again.tsx';
 
 /** `on` is whether there is one; undefined where the API does not tell. */

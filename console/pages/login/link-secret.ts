@@ -2,11 +2,18 @@
 
 import { useLayoutEffect, useState } from 'react';
 
-/** The secret that the page was opened with; null without one. It is out of the address bar before anything is shown. */
+/** The secret that the page was opened with, or was given since; null without one. It does not stay in the address bar. */
 export function useLinkSecret(): string | null {
-  const [secret] = useState(() => location.hash.slice(1) || null);
+  const [secret, setSecret] = useState(() => location.hash.slice(1) || null);
   useLayoutEffect(() => {
-    if (location.hash !== '') history.replaceState(history.state, '', location.pathname + location.search);
+    const take = (): void => {
+      if (location.hash === '') return;
+      setSecret(location.hash.slice(1));
+      history.replaceState(history.state, '', location.pathname + location.search);
+    };
+    take();
+    window.addEventListener('hashchange', take);
+    return () => window.removeEventListener('hashchange', take);
   }, []);
   return secret;
 }

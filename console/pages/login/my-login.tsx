@@ -8,13 +8,13 @@ import { type Session, useMay, useSession } from '../../api/session.tsx';
 import { Instant } from '../../parts/instant.tsx';
 import { Page } from '../../parts/page.tsx';
 import { Rows } from '../../parts/rows.tsx';
+import { Section } from '../../parts/section.tsx';
 import { texts } from '../../texts.ts';
 import { AuthenticatorApp } from './authenticator-app.tsx';
 import { OwnPasskeys } from './own-passkeys.tsx';
 import { OwnSessions } from './own-sessions.tsx';
 import { PasswordChange } from './password-change.tsx';
 import { RecoveryCodes } from './recovery-codes.tsx';
-import { Section } from './section.tsx';
 
 export function MyLogin() {
   const { session } = useSession();

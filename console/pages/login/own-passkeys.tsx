@@ -7,11 +7,11 @@ import { answerOf, api, type Schema } from '../../api/client.ts';
 import { Asked } from '../../parts/asked.tsx';
 import { Ago } from '../../parts/instant.tsx';
 import { Rows } from '../../parts/rows.tsx';
+import { Section } from '../../parts/section.tsx';
 import { texts } from '../../texts.ts';
 import { addPasskey, passkeysWork } from './passkey.ts';
 import { PasswordDialog } from './password-dialog.tsx';
 import { ToldCodes } from './recovery-codes.tsx';
-import { Section } from './section.tsx';
 import { OwnFailure } from './sign-in-again.tsx';
 
 type Passkey = Schema<'Passkey'>;

@@ -1,76 +1,88 @@
 // Where one is signed in, and the end of that.
 
 import { Badge, Button, Table } from '@mantine/core';
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { answerOf, api } from '../../api/client.ts';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { answerOf, api, type Schema } from '../../api/client.ts';
 import { useSession } from '../../api/session.tsx';
 import { Asked } from '../../parts/asked.tsx';
-import { Failure } from '../../parts/failure.tsx';
 import { Ago } from '../../parts/instant.tsx';
 import { Rows } from '../../parts/rows.tsx';
+import { Section } from '../../parts/section.tsx';
+import { TypedConfirmation } from '../../parts/typed-confirmation.tsx';
 import { texts } from '../../texts.ts';
-import { Section } from './section.tsx';
 
 export function OwnSessions() {
   const said = texts.login;
   const client = useQueryClient();
-  const { refresh } = useSession();
+  const { signedOut } = useSession();
   const sessions = useQuery({
     queryKey: ['own', 'sessions'],
     queryFn: () => answerOf(api.GET('/api/v1/session/sessions')),
     staleTime: 0,
   });
-  const ending = useMutation({
-    mutationFn: (session: string) =>
-      answerOf(api.DELETE('/api/v1/session/sessions/{session}', { params: { path: { session } } })),
-    // Whoever ends the one that they work in has signed out.
-    onSuccess: ({ present }) => (present ? refresh() : client.invalidateQueries({ queryKey: ['own', 'sessions'] })),
-  });
+  const [ending, setEnding] = useState<Schema<'OwnSession'> | null>(null);
   return (
     <Section title={said.sessions} about={said.sessionsAbout}>
-      <Failure error={ending.error} />
       <Asked query={sessions} lines={2}>
         {(list) => (
           <Rows
             label={said.sessions}
             heads={[said.browser, said.address, said.how, said.lastUsed, said.ends, said.actions]}
           >
-            {list.map(({ id, present, method, address, user_agent, last_used_at, expires_at }) => (
-              <Table.Tr key={id}>
-                <Table.Td miw="9rem">
-                  {browserOf(user_agent)}{' '}
-                  {present && (
-                    <Badge variant="outline" color="teal" miw="max-content">
-                      {said.present}
-                    </Badge>
-                  )}
-                </Table.Td>
-                <Table.Td className="mono" miw="7rem">
-                  {address}
-                </Table.Td>
-                <Table.Td miw="8rem">{said.methods[method]}</Table.Td>
-                <Table.Td miw="7rem">
-                  <Ago at={last_used_at} />
-                </Table.Td>
-                <Table.Td miw="7rem">
-                  <Ago at={expires_at} />
-                </Table.Td>
-                <Table.Td>
-                  <Button
-                    variant="default"
-                    size="compact-sm"
-                    onClick={() => ending.mutate(id)}
-                    loading={ending.isPending && ending.variables === id}
-                    aria-label={said.endOf(browserOf(user_agent))}
-                  >
-                    {said.end}
-                  </Button>
-                </Table.Td>
-              </Table.Tr>
-            ))}
+            {list.map((session) => {
+              const { id, present, method, address, user_agent, last_used_at, expires_at } = session;
+              return (
+                <Table.Tr key={id}>
+                  <Table.Td miw="9rem">
+                    {browserOf(user_agent)}{' '}
+                    {present && (
+                      <Badge variant="outline" color="teal" miw="max-content">
+                        {said.present}
+                      </Badge>
+                    )}
+                  </Table.Td>
+                  <Table.Td className="mono" miw="7rem">
+                    {address}
+                  </Table.Td>
+                  <Table.Td miw="8rem">{said.methods[method]}</Table.Td>
+                  <Table.Td miw="7rem">
+                    <Ago at={last_used_at} />
+                  </Table.Td>
+                  <Table.Td miw="7rem">
+                    <Ago at={expires_at} />
+                  </Table.Td>
+                  <Table.Td>
+                    <Button
+                      variant="default"
+                      size="compact-sm"
+                      onClick={() => setEnding(session)}
+                      aria-label={said.endOf(browserOf(user_agent))}
+                    >
+                      {said.end}
+                    </Button>
+                  </Table.Td>
+                </Table.Tr>
+              );
+            })}
           </Rows>
         )}
       </Asked>
+      {ending !== null && (
+        <TypedConfirmation
+          title={said.endOf(browserOf(ending.user_agent))}
+          about={ending.present ? said.endPresentAbout : said.endAbout}
+          typed={browserOf(ending.user_agent)}
+          act={() =>
+            answerOf(api.DELETE('/api/v1/session/sessions/{session}', { params: { path: { session: ending.id } } }))
+          }
+          // Whoever ends the one that they work in has signed out.
+          onDone={() =>
+            ending.present ? signedOut() : void client.invalidateQueries({ queryKey: ['own', 'sessions'] })
+          }
+          onClose={() => setEnding(null)}
+        />
+      )}
     </Section>
   );
 }

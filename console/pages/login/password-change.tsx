@@ -5,9 +5,9 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api } from '../../api/client.ts';
 import { Failure } from '../../parts/failure.tsx';
+import { Section } from '../../parts/section.tsx';
 import { texts } from '../../texts.ts';
 import { NewPassword, Password, typedNothing } from './password.tsx';
-import { Section } from './section.tsx';
 
 export function PasswordChange() {
   const said = texts.login;

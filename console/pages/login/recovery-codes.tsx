@@ -4,9 +4,9 @@ import { Button, Group, Text } from '@mantine/core';
 import { useState } from 'react';
 import { answerOf, api } from '../../api/client.ts';
 import { ToldOnce } from '../../parts/told-once.tsx';
+import { Section } from '../../parts/section.tsx';
 import { texts } from '../../texts.ts';
 import { PasswordDialog } from './password-dialog.tsx';
-import { Section } from './section.tsx';
 
 /** Tells codes that were just made, until the reader has them; nothing where there are none. */
 export function ToldCodes({ codes, onClose }: { codes: readonly string[] | null; onClose: () => void }) {

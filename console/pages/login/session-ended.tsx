@@ -13,7 +13,7 @@ const keepsEscape = { 'data-mantine-stop-propagation': 'true' } as const;
 
 /** Neither Escape nor a click beside it closes it: nothing works until somebody is signed in. */
 export function SessionEnded() {
-  const { session, refresh } = useSession();
+  const { session, refresh, signedOut } = useSession();
   const said = texts.login;
   const looking = useMutation({ mutationFn: () => answerOf(api.GET('/api/v1/session')), onSuccess: refresh });
   return (
@@ -24,8 +24,9 @@ export function SessionEnded() {
       withCloseButton={false}
       closeOnEscape={false}
       closeOnClickOutside={false}
-      // Above whatever dialog the page has open.
+      // Above whatever dialog the page has open, and nothing of the page shows through: it may be a secret.
       zIndex={1_000}
+      overlayProps={{ backgroundOpacity: 1, color: 'var(--mantine-color-body)' }}
     >
       <Stack>
         <Text>{texts.shell.endedText}</Text>
@@ -36,7 +37,7 @@ export function SessionEnded() {
         <Failure error={looking.error} />
         <Divider />
         <Text size="sm">{said.leaveAbout}</Text>
-        <Button variant="subtle" color="gray" onClick={() => void refresh()} {...keepsEscape}>
+        <Button variant="subtle" color="gray" onClick={signedOut} {...keepsEscape}>
           {said.leave}
         </Button>
       </Stack>

@@ -105,8 +105,9 @@ export function Members({ account }: OfAccount) {
                       )}
                     </Table.Td>
                     <Table.Td>
-                      <Text span inherit title={said.roleAbout[member.role]}>
-                        {said.roleNames[member.role]}
+                      {said.roleNames[member.role]}
+                      <Text size="sm" c="dimmed">
+                        {said.roleAbout[member.role]}
                       </Text>
                     </Table.Td>
                     <Table.Td>
@@ -115,17 +116,16 @@ export function Members({ account }: OfAccount) {
                           {member.disabled ? said.states.disabled : said.states.active}
                         </Badge>
                         {member.single_sign_on && (
-                          <Badge variant="outline" color="gray" title={said.singleSignOnAbout}>
+                          <Badge variant="outline" color="gray">
                             {said.singleSignOn}
                           </Badge>
                         )}
                       </Group>
+                      {member.single_sign_on && <Text size="sm">{said.singleSignOnAbout}</Text>}
                     </Table.Td>
                     {mayChange && (
                       <Table.Td>
-                        {member.single_sign_on ? (
-                          <Text size="sm">{said.singleSignOnAbout}</Text>
-                        ) : (
+                        {!member.single_sign_on && (
                           <RowMenu label={said.actionsFor(member.name)} actions={actionsFor(member)} />
                         )}
                       </Table.Td>

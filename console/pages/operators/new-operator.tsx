@@ -1,11 +1,12 @@
 // A new operator of the server: with a link that makes their password, or a password that is chosen for them.
 
-import { Button, Checkbox, Group, Modal, PasswordInput, Radio, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Checkbox, Group, Modal, Radio, Stack, Text, TextInput } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api, type Schema } from '../../api/client.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { texts } from '../../texts.ts';
+import { Password } from '../login/password.tsx';
 
 export interface NewOperatorProps {
   readonly onMade: (operator: Schema<'InvitedOperator'>) => void;
@@ -62,14 +63,12 @@ export function NewOperator({ onMade, onClose }: NewOperatorProps) {
             </Stack>
           </Radio.Group>
           {how === 'password' && (
-            <PasswordInput
+            <Password
               label={said.password}
               description={said.passwordAbout}
               value={password}
-              onChange={({ currentTarget: { value } }) => setPassword(value)}
-              required
+              onValue={setPassword}
               autoComplete="new-password"
-              visibilityToggleButtonProps={{ 'aria-label': texts.login.showTyped }}
             />
           )}
           <Failure error={making.error} />

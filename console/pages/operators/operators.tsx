@@ -29,13 +29,13 @@ export function Operators() {
   const [grave, setGrave] = useState<(Omit<DestructiveProps, 'onClose'> & { operator: string }) | null>(null);
   const said = texts.operators;
   const query = useInfiniteQuery({
-    queryKey: ['server', 'operators'],
+    queryKey: ['/server', 'operators'],
     initialPageParam: null as string | null,
     queryFn: ({ pageParam: cursor }) =>
       pageOf(api.GET('/api/v1/operators', { params: { query: { limit: 200, ...(cursor !== null && { cursor }) } } })),
     getNextPageParam: ({ next }) => next,
   });
-  const askAgain = () => client.invalidateQueries({ queryKey: ['server', 'operators'] });
+  const askAgain = () => client.invalidateQueries({ queryKey: ['/server', 'operators'] });
   const enabling = useMutation({
     mutationFn: (operator: Operator) => changeOperator(operator, { disabled: false }),
     onSuccess: askAgain,
@@ -69,7 +69,7 @@ export function Operators() {
 
   return (
     <Page
-      title={said.title}
+      title={said.titleServer}
       about={said.aboutServer}
       actions={may('createOperator') ? <Button onClick={() => setCreating(true)}>{said.create}</Button> : null}
     >

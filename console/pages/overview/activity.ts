@@ -3,6 +3,7 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { type Answer, answerOf, api } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
+import { useEvery } from '../../live/live.tsx';
 import type { Step } from '../../parts/chart.tsx';
 
 export type Activity = Answer<'getActivity'>;
@@ -18,7 +19,7 @@ export function useActivity(account: string, step: Step) {
   return useQuery({
     queryKey: [account, 'activity', step],
     enabled: may('getActivity', account),
-    refetchInterval: askAgain[step],
+    refetchInterval: useEvery(askAgain[step]),
     placeholderData: keepPreviousData,
     queryFn: () =>
       answerOf(

@@ -37,14 +37,31 @@ export function Card({
   );
 }
 
-/** A number that leads to the list of what it counts; undefined while it is not known. */
-export function Figure({ label, number, to }: { label: string; number: number | undefined; to: string }) {
+/** A number that leads to the list of what it counts; undefined while it is not known. `about` says what that means. */
+export function Figure({
+  label,
+  about,
+  number,
+  to,
+}: {
+  label: string;
+  about?: string;
+  number: number | undefined;
+  to: string;
+}) {
   return (
     <Paper component="li" withBorder>
       <Link href={to} className="figure">
-        <Text span size="sm" c="dimmed" className="figure-label">
-          {label}
-        </Text>
+        <span>
+          <Text span size="sm" c="dimmed" className="figure-label">
+            {label}
+          </Text>
+          {about !== undefined && (
+            <Text span size="xs" c="dimmed" display="block">
+              {about}
+            </Text>
+          )}
+        </span>
         <span className="figure-number">{number === undefined ? '–' : texts.number(number)}</span>
       </Link>
     </Paper>

@@ -30,7 +30,12 @@ export function DeviceFigures({
       <ul className="figures">
         <Figure label={said.allDevices} number={counts.devices} to={devices} />
         {seen !== undefined && (
-          <Figure label={said.seenLately} number={seen} to={`${devices}?last_seen_after=${since}`} />
+          <Figure
+            label={said.online}
+            about={said.onlineAbout}
+            number={seen}
+            to={`${devices}?last_seen_after=${since}`}
+          />
         )}
         {states.map((state) => (
           <Figure

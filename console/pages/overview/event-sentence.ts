@@ -1,6 +1,7 @@
 // An event as a sentence, and where it leads to.
 
 import type { LiveEvent } from '../../live/stream.ts';
+import { drawn } from '../../parts/drawn.ts';
 import { texts } from '../../texts.ts';
 
 const said = texts.overview.events;
@@ -9,7 +10,7 @@ const state = (value: unknown): string => texts.states[words(value) as keyof typ
 
 /** What an event tells; its type alone where the console does not know it. */
 export function sentenceOf({ type, data }: LiveEvent): string {
-  const device = words(data['device_id']);
+  const device = typeof data['device_id'] === 'string' ? drawn(data['device_id']) : words(null);
   switch (type) {
     case 'device.added':
     case 'device.key_changed':

@@ -2,19 +2,20 @@
 
 import { Anchor, Group, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useReducer, useRef, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Link } from 'wouter';
 import { answerOf, api } from '../../api/client.ts';
 import { useLiveEvents, useLiveState } from '../../live/live.tsx';
 import type { LiveEvent } from '../../live/stream.ts';
 import { Asked } from '../../parts/asked.tsx';
 import { Ago } from '../../parts/instant.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 import { Card } from './card.tsx';
 import { addressOf, sentenceOf } from './event-sentence.ts';
 
 const said = texts.overview;
-const mostShown = 50;
+const mostShown = 25;
 /** However many events come, they are shown at most so often, in milliseconds. */
 const atMostEvery = 250;
 
@@ -33,7 +34,6 @@ export function Feed({ account }: { account: string }) {
   useEffect(() => {
     if (isLive) void refetch();
   }, [isLive, refetch]);
-  useTicks();
   return (
     <Card title={said.feed} about={said.feedAbout} tall>
       <Asked query={listed}>
@@ -43,8 +43,8 @@ export function Feed({ account }: { account: string }) {
             .slice(0, mostShown);
           if (events.length === 0) return <Text size="sm">{said.noEvents}</Text>;
           return (
-            // What scrolls has to be reachable by keyboard (WCAG 2.1.1).
-            <div className="feed" role="log" aria-label={said.newest} tabIndex={0}>
+            // What scrolls has to be reachable by keyboard (WCAG 2.1.1). Read out, a fleet's events would leave no time for anything else.
+            <div className="feed" role="log" aria-live="off" aria-label={said.newest} tabIndex={0}>
               <ol className="lines">
                 {events.map((event) => (
                   <Happened key={event.id} event={event} account={account} />
@@ -60,7 +60,7 @@ export function Feed({ account }: { account: string }) {
 
 function Happened({ event, account }: { event: LiveEvent; account: string }) {
   const address = addressOf(event, account);
-  const sentence = sentenceOf(event);
+  const sentence = <Said text={sentenceOf(event)} />;
   return (
     <li>
       <Group justify="space-between" wrap="nowrap" gap="md" align="baseline">
@@ -79,15 +79,6 @@ function Happened({ event, account }: { event: LiveEvent; account: string }) {
       </Group>
     </li>
   );
-}
-
-/** How long ago something was is another with time. */
-function useTicks(): void {
-  const [, tick] = useReducer((ticks: number) => ticks + 1, 0);
-  useEffect(() => {
-    const timer = setInterval(tick, 10_000);
-    return () => clearInterval(timer);
-  }, []);
 }
 
 /** The events since the page is shown, the latest of them. */

@@ -1,28 +1,16 @@
 // Whether the server is well: its keys' custodians, its database, and what else it says of itself.
 
 import { Anchor, Group, Text } from '@mantine/core';
-import { useQuery } from '@tanstack/react-query';
 import { IconAlertTriangle, IconCircleCheck } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
-import { answerOf, api } from '../../api/client.ts';
+import { type ReadinessFault, useReadiness, whichOf } from '../../api/readiness.ts';
 import { useMay } from '../../api/session.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { Ago } from '../../parts/instant.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 import { Card } from './card.tsx';
-
-/** What /readyz tells (src/operator/readiness.ts). */
-interface Readiness {
-  readonly status: string;
-  readonly faults?: readonly {
-    readonly part: string;
-    readonly reason: string;
-    readonly since: string;
-    readonly custodian?: string;
-    readonly account?: string;
-  }[];
-}
 
 const said = texts.overview.health;
 /** What is said to be well where nothing is said of it. */
@@ -31,32 +19,37 @@ const nameOf = (part: string): string => said.parts[part as keyof typeof said.pa
 
 export function Health({ account }: { account: string }) {
   const may = useMay();
-  const readiness = useQuery({
-    queryKey: [account, 'readiness'],
-    refetchInterval: 15_000,
-    queryFn: () => answerOf(api.GET('/readyz')) as unknown as Promise<Readiness>,
-  });
-  const custody = may('listKeys') ? '/server/custody' : null;
+  const readiness = useReadiness(account);
+  const server = may('listKeys') ? '/server/custody' : null;
+  /** Where more is said of a part. */
+  const placeOf = ({ part, account: whose = account }: Pick<ReadinessFault, 'part' | 'account'>): string | null =>
+    part === 'owner_trust' ? (may('listFleetRootCas', whose) ? `/accounts/${whose}/fleet-root-cas` : null) : server;
   return (
     <Card title={said.title}>
       <Asked query={readiness}>
-        {({ faults = [] }) => (
+        {({ notServing, faults }) => (
           <ul className="lines">
-            {always
-              .filter((part) => !faults.some((fault) => fault.part === part))
-              .map((part) => (
-                <Part key={part} well to={part === 'custody' ? custody : null} name={nameOf(part)}>
-                  {said.well}
-                </Part>
-              ))}
-            {faults.map(({ part, reason, since, custodian, account: whose }) => (
+            {notServing !== null ? (
+              <Part well={false} to={server} name={said.notServing}>
+                <Said text={notServing} />
+              </Part>
+            ) : (
+              always
+                .filter((part) => !faults.some((fault) => fault.part === part))
+                .map((part) => (
+                  <Part key={part} well to={server} name={nameOf(part)}>
+                    {said.well}
+                  </Part>
+                ))
+            )}
+            {faults.map((fault) => (
               <Part
-                key={`${part} ${custodian} ${whose} ${since}`}
+                key={JSON.stringify(fault)}
                 well={false}
-                to={part === 'custody' || part === 'master_key' ? custody : null}
-                name={[nameOf(part), custodian, whose].filter(Boolean).join(' · ')}
+                to={placeOf(fault)}
+                name={[nameOf(fault.part), whichOf(fault)].filter((text) => text !== null).join(' · ')}
               >
-                {reason} ({said.since} <Ago at={since} />)
+                <Said text={fault.reason} /> ({said.since} <Ago at={fault.since} />)
               </Part>
             ))}
           </ul>

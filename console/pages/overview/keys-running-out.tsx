@@ -4,7 +4,7 @@ import { Anchor, Group, Text } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import { answerOf, api, type Schema } from '../../api/client.ts';
-import { useLiveEvents } from '../../live/live.tsx';
+import { useEvery, useLiveEvents } from '../../live/live.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { Ago } from '../../parts/instant.tsx';
 import { StateBadge } from '../../parts/state-badge.tsx';
@@ -33,8 +33,13 @@ export function KeysRunningOut({ account }: { account: string }) {
   const queryKey = [account, 'keys-running-out'];
   const keys = useQuery({
     queryKey,
-    refetchInterval: 30_000,
-    queryFn: () => answerOf(api.GET('/api/v1/accounts/{account}/provisioning-keys', { params: { path: { account } } })),
+    refetchInterval: useEvery(30_000),
+    queryFn: () =>
+      answerOf(
+        api.GET('/api/v1/accounts/{account}/provisioning-keys', {
+          params: { path: { account }, query: { devices: 0 } },
+        }),
+      ),
   });
   useLiveEvents(({ type }) => {
     if (type.startsWith('provisioning_key.')) void client.invalidateQueries({ queryKey });

@@ -54,7 +54,12 @@ export function Overview({ account }: OfAccount) {
         </Asked>
       )}
       {!isEmpty && may('getActivity', account) && (
-        <Provisioned activity={activity} step={step} onStep={(next) => setStep(next === 'minute' ? null : next)} />
+        <Provisioned
+          account={account}
+          activity={activity}
+          step={step}
+          onStep={(next) => setStep(next === 'minute' ? null : next)}
+        />
       )}
       <div className="cards">
         {may('getActivity', account) && <RefusalRules account={account} activity={activity} />}

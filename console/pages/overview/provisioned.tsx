@@ -12,10 +12,12 @@ import { Card } from './card.tsx';
 const said = texts.overview;
 
 export function Provisioned({
+  account,
   activity,
   step,
   onStep,
 }: {
+  account: string;
   activity: UseQueryResult<Activity>;
   step: Step;
   onStep: (step: Step) => void;
@@ -35,13 +37,13 @@ export function Provisioned({
       }
     >
       <Asked query={activity} lines={8}>
-        {(data) => <ActivityChart activity={data} />}
+        {(data) => <ActivityChart account={account} activity={data} />}
       </Asked>
     </Card>
   );
 }
 
-function ActivityChart({ activity: { step, buckets } }: { activity: Activity }) {
+function ActivityChart({ account, activity: { step, buckets } }: { account: string; activity: Activity }) {
   const { at, added, refused } = useMemo(
     () => ({
       at: buckets.map((bucket) => Date.parse(bucket.at)),
@@ -56,8 +58,21 @@ function ActivityChart({ activity: { step, buckets } }: { activity: Activity }) 
       summary={said.chart.summary(said.spans[step], sum(added), sum(refused))}
       step={step}
       at={at}
-      bars={{ name: said.chart.added, counts: added }}
-      line={{ name: said.chart.refused, counts: refused }}
+      bars={{
+        name: said.chart.added,
+        counts: added,
+        list: (from, until) =>
+          `/accounts/${account}/devices?${spanOf(['first_seen_after', from], ['first_seen_before', until])}`,
+      }}
+      line={{
+        name: said.chart.refused,
+        counts: refused,
+        list: (from, until) => `/accounts/${account}/refusals?${spanOf(['since', from], ['until', until])}`,
+      }}
     />
   );
 }
+
+/** A span of time as an address has it. */
+const spanOf = (...ends: readonly (readonly [name: string, at: number])[]): string =>
+  new URLSearchParams(ends.map(([name, at]) => [name, new Date(at).toISOString()])).toString();

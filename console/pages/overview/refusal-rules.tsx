@@ -3,6 +3,7 @@
 import { Text } from '@mantine/core';
 import type { UseQueryResult } from '@tanstack/react-query';
 import { Asked } from '../../parts/asked.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 import type { Activity } from './activity.ts';
 import { Card, Line, Lines } from './card.tsx';
@@ -21,10 +22,10 @@ export function RefusalRules({ account, activity }: { account: string; activity:
               {codes.map(({ code, rule, count }) => (
                 <Line
                   key={code}
-                  to={`/accounts/${account}/refusals?code=${encodeURIComponent(code)}`}
+                  to={`/accounts/${account}/refusals?code=${encodeURIComponent(code)}&within=day`}
                   label={
                     <>
-                      <span className="mono">{code}</span> {said.rule(rule, count)}
+                      <span className="mono">{code}</span> <Said text={said.rule(rule, count)} />
                     </>
                   }
                   number={count}

@@ -1,7 +1,8 @@
 // Several are accepted at once: which they are, before it is done.
 
-import { Button, Group, List, Modal, Stack, Text } from '@mantine/core';
-import { Failure } from '../../parts/failure.tsx';
+import { List, Text } from '@mantine/core';
+import { Confirm } from '../../parts/confirm.tsx';
+import { DeviceId } from '../../parts/device-id.tsx';
 import { texts } from '../../texts.ts';
 import type { Waiting } from './waiting.ts';
 
@@ -10,44 +11,32 @@ const shown = 10;
 export function AcceptMany({
   rows,
   roots,
-  error,
-  busy,
-  onAccept,
+  act,
+  onDone,
   onClose,
 }: {
   rows: readonly Waiting[];
   roots: ReadonlyMap<string, string>;
-  error: unknown;
-  busy: boolean;
-  onAccept: () => void;
+  act: () => Promise<unknown>;
+  onDone: () => void;
   onClose: () => void;
 }) {
   const said = texts.pending;
   const keys = rows.filter(({ what }) => what === 'key').length;
+  const title = said.acceptMany(rows.length);
   return (
-    <Modal opened onClose={onClose} title={said.acceptMany(rows.length)} size="lg">
-      <Stack>
-        <Text>{said.ofWhich(rows.length - keys, keys)}</Text>
-        <List size="sm">
-          {rows.slice(0, shown).map(({ uuid, deviceId, root }) => (
-            <List.Item key={uuid}>
-              <span className="mono">{deviceId}</span>
-              {root !== null && roots.has(root) && ` · ${roots.get(root)}`}
-            </List.Item>
-          ))}
-          {rows.length > shown && <List.Item>{said.andMore(rows.length - shown)}</List.Item>}
-        </List>
-        <Text size="sm">{said.acceptManyAbout}</Text>
-        <Failure error={error} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {texts.common.cancel}
-          </Button>
-          <Button onClick={onAccept} loading={busy} data-autofocus>
-            {said.acceptMany(rows.length)}
-          </Button>
-        </Group>
-      </Stack>
-    </Modal>
+    <Confirm title={title} button={title} touches={[]} focused act={act} onDone={onDone} onClose={onClose}>
+      <Text>{said.ofWhich(rows.length - keys, keys)}</Text>
+      <List size="sm">
+        {rows.slice(0, shown).map(({ uuid, deviceId, root }) => (
+          <List.Item key={uuid}>
+            <DeviceId id={deviceId} />
+            {root !== null && roots.has(root) && ` · ${roots.get(root)}`}
+          </List.Item>
+        ))}
+        {rows.length > shown && <List.Item>{said.andMore(rows.length - shown)}</List.Item>}
+      </List>
+      <Text size="sm">{said.acceptManyAbout}</Text>
+    </Confirm>
   );
 }

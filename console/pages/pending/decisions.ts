@@ -34,18 +34,22 @@ function throwFailures(failures: readonly Error[], count: number): void {
 
 const named = (account: string, { uuid }: Waiting) => ({ account, device: deviceName(uuid) });
 
-/** Accepts them all. Throws where some could not be; the others are accepted all the same. */
-export async function accept(account: string, rows: readonly Waiting[]): Promise<void> {
-  const failures = await each(rows, (row) =>
-    answerOf(
+/** Accepts them all, and says each that it has. Throws where some could not be; the others are accepted all the same. */
+export async function accept(account: string, rows: readonly Waiting[], onDone: (row: Waiting) => void): Promise<void> {
+  const failures = await each(rows, async (row) => {
+    await answerOf(
       api.POST('/api/v1/accounts/{account}/devices/{device}/approve', { params: { path: named(account, row) } }),
-    ),
-  );
+    );
+    onDone(row);
+  });
   throwFailures(failures, rows.length);
 }
 
-/** A rejection of these: what it would touch, and how it is done. Those that are done are not done again by a repeat. */
-export function rejection(account: string, rows: readonly Waiting[]) {
+/**
+ * A rejection of these: what it would touch, and how it is done, with each that it has done said. Those that are done
+ * are not done again by a repeat.
+ */
+export function rejection(account: string, rows: readonly Waiting[], onDone: (row: Waiting) => void) {
   const confirmations = new Map<string, number>();
   const done = new Set<string>();
   const reject = (row: Waiting, query: { dry_run?: boolean; confirm?: number }) =>
@@ -68,6 +72,7 @@ export function rejection(account: string, rows: readonly Waiting[]) {
       const failures = await each(left, async (row) => {
         await reject(row, { confirm: confirmations.get(row.uuid) ?? 0 });
         done.add(row.uuid);
+        onDone(row);
       });
       throwFailures(failures, left.length);
     },

@@ -10,16 +10,20 @@ import type { OfAccount } from '../../app.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { CertificateCard, useCertificates } from '../../parts/certificate-card.tsx';
 import { Copy } from '../../parts/copy.tsx';
+import { ForeignLetters } from '../../parts/device-id.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { Ago } from '../../parts/instant.tsx';
 import { texts } from '../../texts.ts';
 import { Facts } from '../refusals/facts.tsx';
-import { shapeOf, type Waiting } from './waiting.ts';
+import { shapeOf } from './shape.ts';
+import type { Waiting } from './waiting.ts';
 
 export function Newcomer({
   account,
   row,
   roots,
   alike,
+  shown,
   onChooseAlike,
   onAccept,
   onReject,
@@ -29,6 +33,8 @@ export function Newcomer({
   roots: ReadonlyMap<string, string>;
   /** How many wait with an ID of this shape, this one among them. */
   alike: number;
+  /** Among how many; null where that is all that wait. */
+  shown: number | null;
   onChooseAlike: () => void;
   onAccept: (() => void) | undefined;
   onReject: (() => void) | undefined;
@@ -49,10 +55,10 @@ export function Newcomer({
         {row.provisioningKey}
       </span>,
     ]);
-  facts.push([said.facts.shape, said.shape(shapeOf(row.deviceId), alike)]);
+  facts.push([said.facts.shape, said.shape(shapeOf(row.deviceId), alike, shown)]);
   if (policy) facts.push([said.facts.pattern, policy.device_id_pattern ?? said.noPattern]);
   return (
-    <Paper component="section" withBorder p="md" aria-label={row.deviceId}>
+    <Paper component="section" withBorder p="md" aria-label={drawn(row.deviceId)}>
       <Stack>
         <Group gap="xs">
           <Title order={2} className="mono">
@@ -61,24 +67,25 @@ export function Newcomer({
           <Badge color={row.what === 'key' ? 'grape' : 'gray'} variant="outline">
             {said.what[row.what]}
           </Badge>
+          <ForeignLetters id={row.deviceId} />
         </Group>
         <Facts facts={facts} />
         <Group gap="sm">
           {onAccept && (
             <Button onClick={onAccept} loading={busy}>
               {said.acceptThis}
-              <span className="visually-hidden">&nbsp;{row.deviceId}</span>
+              <span className="visually-hidden">&nbsp;{drawn(row.deviceId)}</span>
             </Button>
           )}
           {onReject && (
             <Button variant="outline" color="red" onClick={onReject}>
               {said.rejectThis}
-              <span className="visually-hidden">&nbsp;{row.deviceId}</span>
+              <span className="visually-hidden">&nbsp;{drawn(row.deviceId)}</span>
             </Button>
           )}
           {alike > 1 && (
             <Button variant="default" onClick={onChooseAlike}>
-              {said.chooseShape}
+              {said.chooseShape(alike)}
             </Button>
           )}
           <Anchor component={Link} href={`/accounts/${account}/devices/${row.uuid}`}>

@@ -9,15 +9,18 @@ import { useMay } from '../../api/session.tsx';
 import type { OfAccount } from '../../app.tsx';
 import { Asked } from '../../parts/asked.tsx';
 import { Destructive } from '../../parts/destructive.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { Empty } from '../../parts/empty.tsx';
 import { Failure } from '../../parts/failure.tsx';
 import { Page } from '../../parts/page.tsx';
 import { texts } from '../../texts.ts';
 import { AcceptMany } from './accept-many.tsx';
 import { accept, rejection } from './decisions.ts';
+import { useHand } from './hand.ts';
 import { Newcomer } from './newcomer.tsx';
 import { Queue, QueueKeys } from './queue.tsx';
-import { shapeOf, useWaiting, type Waiting } from './waiting.ts';
+import { shapeOf } from './shape.ts';
+import { type Total, useWaiting, type Waiting } from './waiting.ts';
 
 export function Pending({ account }: OfAccount) {
   const waiting = useWaiting(account);
@@ -26,7 +29,7 @@ export function Pending({ account }: OfAccount) {
       <Asked query={waiting}>
         {(rows) => (
           <>
-            <Worklist account={account} rows={rows} />
+            <Worklist account={account} rows={rows} total={waiting.total ?? { count: rows.length, atLeast: false }} />
             {waiting.hasMore && (
               <Group>
                 <Button variant="default" loading={waiting.loadsMore} onClick={waiting.loadMore}>
@@ -44,38 +47,37 @@ export function Pending({ account }: OfAccount) {
 /** What is being done to which of them. */
 type Doing = { readonly what: 'accept' | 'reject'; readonly rows: readonly Waiting[] };
 
-function Worklist({ account, rows }: OfAccount & { rows: readonly Waiting[] }) {
+function Worklist({ account, rows, total }: OfAccount & { rows: readonly Waiting[]; total: Total }) {
   const said = texts.pending;
   const client = useQueryClient();
   const may = useMay();
   const roots = new Map(useFleetRootCas(account).data?.map(({ id, name }) => [id, name] as const));
-  const [place, setPlace] = useState({ uuid: '', at: 0 });
-  const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
+  const hand = useHand(rows);
+  const { current, chosen, gone } = hand;
   const [asking, setAsking] = useState<Doing | null>(null);
   const [told, setTold] = useState<string | null>(null);
-
-  // Where the current one has gone, what took its place is.
-  const current = rows.find(({ uuid }) => uuid === place.uuid) ?? rows[Math.min(place.at, rows.length - 1)];
-  const chosen = rows.filter(({ uuid }) => marked.has(uuid));
   const targets = chosen.length > 0 ? chosen : current ? [current] : [];
-  const choose = (some: readonly Waiting[]): void => setMarked(new Set(some.map(({ uuid }) => uuid)));
 
+  const askAgain = (...parts: string[]): Promise<unknown> =>
+    Promise.all(parts.map((part) => client.invalidateQueries({ queryKey: [account, part] })));
   const done = async ({ what, rows: decided }: Doing): Promise<void> => {
-    setMarked((before) => new Set([...before].filter((uuid) => decided.every((row) => row.uuid !== uuid))));
     const [one, ...others] = decided;
     const past = what === 'accept' ? 'accepted' : 'rejected';
-    setTold(others.length === 0 && one ? said[past](one.deviceId) : said[`${past}Many`](decided.length));
-    await Promise.all(
-      ['devices', 'certificates', 'device', 'counts'].map((part) =>
-        client.invalidateQueries({ queryKey: [account, part] }),
-      ),
-    );
+    setTold(others.length === 0 && one ? said[past](drawn(one.deviceId)) : said[`${past}Many`](decided.length));
+    await askAgain('devices', 'certificates', 'device', 'counts');
+  };
+  const acceptAll = async (some: readonly Waiting[]): Promise<void> => {
+    try {
+      await accept(account, some, (row) => hand.done(row, some));
+    } catch (error) {
+      // Some of them may have been accepted all the same.
+      await askAgain('devices', 'certificates', 'counts');
+      throw error;
+    }
   };
   const accepting = useMutation({
-    mutationFn: (some: readonly Waiting[]) => accept(account, some),
+    mutationFn: acceptAll,
     onSuccess: (_, some) => done({ what: 'accept', rows: some }),
-    // Some of them may have been accepted all the same.
-    onError: () => client.invalidateQueries({ queryKey: [account, 'devices'] }),
   });
   const decide = (what: Doing['what'], some: readonly Waiting[]): void => {
     if (some.length === 0 || accepting.isPending) return;
@@ -83,8 +85,14 @@ function Worklist({ account, rows }: OfAccount & { rows: readonly Waiting[] }) {
     if (what === 'accept' && some.length === 1) accepting.mutate(some);
     else setAsking({ what, rows: some });
   };
+  /** By a key: of what was looked at, not of what has come in its place. */
+  const decideTargets = (what: Doing['what']) => () => {
+    if (gone.length === 0) decide(what, targets);
+  };
   const mayAccept = may('approveDevice', account);
   const mayReject = may('rejectDevice', account);
+  const allShown = total.count === rows.length && !total.atLeast;
+  const alike = current ? rows.filter(({ deviceId }) => shapeOf(deviceId) === shapeOf(current.deviceId)) : [];
 
   return (
     <Stack>
@@ -94,17 +102,35 @@ function Worklist({ account, rows }: OfAccount & { rows: readonly Waiting[] }) {
         </Alert>
       )}
       <Failure error={accepting.error} />
-      {current === undefined ? (
+      {gone[0] && (
+        <Alert
+          color="yellow"
+          variant="outline"
+          role="status"
+          title={said.gone(drawn(gone[0].deviceId), gone.length - 1)}
+        >
+          {rows.length > 0 && said.goneText}
+        </Alert>
+      )}
+      {rows.length === 0 ? (
         <NothingWaits account={account} />
       ) : (
         <>
           <Group justify="space-between">
             <Text role="status">
-              {[said.waits(rows.length), ...(chosen.length > 0 ? [said.chosen(chosen.length)] : [])].join(', ')}
+              {[
+                said.waits(total.count, total.atLeast),
+                ...(allShown ? [] : [said.ofThem(rows.length)]),
+                ...(chosen.length > 0 ? [said.chosen(chosen.length)] : []),
+              ].join(', ')}
             </Text>
             <Group gap="xs">
-              <Button variant="default" onClick={() => choose(chosen.length === rows.length ? [] : rows)}>
-                {chosen.length === rows.length ? said.chooseNone : said.chooseAll}
+              <Button variant="default" onClick={() => hand.choose(chosen.length === rows.length ? [] : rows)}>
+                {chosen.length === rows.length
+                  ? said.chooseNone
+                  : allShown
+                    ? said.chooseAll(rows.length)
+                    : said.chooseShown(rows.length, total.count)}
               </Button>
               {chosen.length > 0 && mayAccept && (
                 <Button onClick={() => decide('accept', chosen)} loading={accepting.isPending}>
@@ -124,33 +150,30 @@ function Worklist({ account, rows }: OfAccount & { rows: readonly Waiting[] }) {
               <Queue
                 rows={rows}
                 current={current}
-                chosen={marked}
+                at={hand.at}
+                chosen={new Set(chosen)}
                 roots={roots}
-                onMove={(row) => setPlace({ uuid: row.uuid, at: rows.indexOf(row) })}
-                onChoose={({ uuid }) =>
-                  setMarked(
-                    (before) =>
-                      new Set([...before].filter((each) => each !== uuid).concat(before.has(uuid) ? [] : [uuid])),
-                  )
-                }
-                onAccept={mayAccept ? () => decide('accept', targets) : undefined}
-                onReject={mayReject ? () => decide('reject', targets) : undefined}
+                onMove={hand.move}
+                onChoose={hand.toggle}
+                onAccept={mayAccept ? decideTargets('accept') : undefined}
+                onReject={mayReject ? decideTargets('reject') : undefined}
               />
             </Grid.Col>
             <Grid.Col span={{ base: 12, lg: 6 }}>
-              <Newcomer
-                key={current.uuid}
-                account={account}
-                row={current}
-                roots={roots}
-                alike={rows.filter(({ deviceId }) => shapeOf(deviceId) === shapeOf(current.deviceId)).length}
-                onChooseAlike={() =>
-                  choose(rows.filter(({ deviceId }) => shapeOf(deviceId) === shapeOf(current.deviceId)))
-                }
-                onAccept={mayAccept ? () => decide('accept', [current]) : undefined}
-                onReject={mayReject ? () => decide('reject', [current]) : undefined}
-                busy={accepting.isPending}
-              />
+              {current && (
+                <Newcomer
+                  key={current.uuid}
+                  account={account}
+                  row={current}
+                  roots={roots}
+                  alike={alike.length}
+                  shown={allShown ? null : rows.length}
+                  onChooseAlike={() => hand.choose(alike)}
+                  onAccept={mayAccept ? () => decide('accept', [current]) : undefined}
+                  onReject={mayReject ? () => decide('reject', [current]) : undefined}
+                  busy={accepting.isPending}
+                />
+              )}
             </Grid.Col>
           </Grid>
         </>
@@ -159,14 +182,19 @@ function Worklist({ account, rows }: OfAccount & { rows: readonly Waiting[] }) {
         <AcceptMany
           rows={asking.rows}
           roots={roots}
-          error={accepting.error}
-          busy={accepting.isPending}
-          onAccept={() => accepting.mutate(asking.rows, { onSuccess: () => setAsking(null) })}
+          act={() => acceptAll(asking.rows)}
+          onDone={() => void done(asking)}
           onClose={() => setAsking(null)}
         />
       )}
       {asking?.what === 'reject' && (
-        <Reject account={account} rows={asking.rows} onDone={() => void done(asking)} onClose={() => setAsking(null)} />
+        <Reject
+          account={account}
+          rows={asking.rows}
+          onEach={(row) => hand.done(row, asking.rows)}
+          onDone={() => void done(asking)}
+          onClose={() => setAsking(null)}
+        />
       )}
     </Stack>
   );
@@ -176,17 +204,23 @@ function Worklist({ account, rows }: OfAccount & { rows: readonly Waiting[] }) {
 function Reject({
   account,
   rows,
+  onEach,
   onDone,
   onClose,
-}: OfAccount & { rows: readonly Waiting[]; onDone: () => void; onClose: () => void }) {
+}: OfAccount & {
+  rows: readonly Waiting[];
+  onEach: (row: Waiting) => void;
+  onDone: () => void;
+  onClose: () => void;
+}) {
   const said = texts.pending;
-  const [{ preview, act }] = useState(() => rejection(account, rows));
+  const [{ preview, act }] = useState(() => rejection(account, rows, onEach));
   const [one, ...others] = rows;
   if (one === undefined) return null;
   const many = others.length > 0;
   return (
     <Destructive
-      title={many ? said.rejectMany(rows.length) : said.reject(one.deviceId)}
+      title={many ? said.rejectMany(rows.length) : said.reject(drawn(one.deviceId))}
       about={said.rejectAbout[many ? 'many' : one.what]}
       typed={many ? String(rows.length) : one.deviceId}
       preview={preview}

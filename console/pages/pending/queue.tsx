@@ -3,6 +3,7 @@
 import { Badge, Group, Kbd, Text } from '@mantine/core';
 import { IconSquare, IconSquareCheckFilled } from '@tabler/icons-react';
 import { type KeyboardEvent, useEffect, useId } from 'react';
+import { DeviceId, ForeignLetters } from '../../parts/device-id.tsx';
 import { Ago } from '../../parts/instant.tsx';
 import { texts } from '../../texts.ts';
 import type { Waiting } from './waiting.ts';
@@ -10,8 +11,10 @@ import './queue.css';
 
 export interface QueueProps {
   readonly rows: readonly Waiting[];
-  readonly current: Waiting;
-  readonly chosen: ReadonlySet<string>;
+  /** None, where the one that was has gone; then `at` is where it stood. */
+  readonly current: Waiting | undefined;
+  readonly at: number;
+  readonly chosen: ReadonlySet<Waiting>;
   /** Names of Fleet Root CAs by their IDs. */
   readonly roots: ReadonlyMap<string, string>;
   readonly onMove: (to: Waiting) => void;
@@ -22,12 +25,13 @@ export interface QueueProps {
 }
 
 /** A listbox of several choices (WAI-ARIA APG): the focus stays on the list, which says which of its entries is current. */
-export function Queue({ rows, current, chosen, roots, onMove, onChoose, onAccept, onReject }: QueueProps) {
+export function Queue({ rows, current, at, chosen, roots, onMove, onChoose, onAccept, onReject }: QueueProps) {
   const id = useId();
-  const at = rows.indexOf(current);
-  const active = `${id}-${current.uuid}`;
+  const active = current && `${id}-${current.uuid}`;
+  // Where none is current, what stands where it stood is the next one, and so becomes it first.
+  const below = current ? at + 1 : at;
   useEffect(() => {
-    document.getElementById(active)?.scrollIntoView({ block: 'nearest' });
+    if (active !== undefined) document.getElementById(active)?.scrollIntoView({ block: 'nearest' });
   }, [active]);
   const moveTo = (to: number): void => {
     const row = rows[Math.min(Math.max(to, 0), rows.length - 1)];
@@ -36,18 +40,19 @@ export function Queue({ rows, current, chosen, roots, onMove, onChoose, onAccept
   const press = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const acts: Readonly<Record<string, (() => void) | undefined>> = {
-      j: () => moveTo(at + 1),
-      ArrowDown: () => moveTo(at + 1),
+      j: () => moveTo(below),
+      ArrowDown: () => moveTo(below),
       k: () => moveTo(at - 1),
       ArrowUp: () => moveTo(at - 1),
       Home: () => moveTo(0),
       End: () => moveTo(rows.length - 1),
-      x: () => onChoose(current),
-      ' ': () => onChoose(current),
+      x: current && (() => onChoose(current)),
+      ' ': current && (() => onChoose(current)),
       a: onAccept,
       r: onReject,
     };
-    const act = acts[event.key];
+    // As it is with Caps Lock, too.
+    const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (act === undefined) return;
     event.preventDefault();
     // A key that is held down moves on; it decides nothing twice.
@@ -62,10 +67,11 @@ export function Queue({ rows, current, chosen, roots, onMove, onChoose, onAccept
       aria-label={texts.pending.list}
       aria-multiselectable
       aria-activedescendant={active}
+      data-focus-home
       onKeyDown={press}
     >
       {rows.map((row) => {
-        const isChosen = chosen.has(row.uuid);
+        const isChosen = chosen.has(row);
         return (
           // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/interactive-supports-focus -- The list has the focus and takes the keys, for all of them.
           <div
@@ -89,10 +95,11 @@ export function Queue({ rows, current, chosen, roots, onMove, onChoose, onAccept
             </span>
             <div className="queue-text">
               <Group gap="xs">
-                <span className="mono">{row.deviceId}</span>
+                <DeviceId id={row.deviceId} />
                 <Badge color={row.what === 'key' ? 'grape' : 'gray'} variant="outline" size="sm">
                   {texts.pending.what[row.what]}
                 </Badge>
+                <ForeignLetters id={row.deviceId} />
               </Group>
               <Text size="sm" c="dimmed">
                 {[

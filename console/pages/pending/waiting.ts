@@ -2,6 +2,7 @@
 
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { type Answer, answerOf, api, pageOf, type Schema } from '../../api/client.ts';
+import { useDeviceCounts } from '../../api/queries.ts';
 import { useMay } from '../../api/session.tsx';
 
 export interface Waiting {
@@ -17,6 +18,12 @@ export interface Waiting {
   /** How often it was turned away meanwhile. */
   readonly attempts: number;
   readonly provisioningKey: string | null;
+}
+
+/** How many wait; that many at least, where more is not known. */
+export interface Total {
+  readonly count: number;
+  readonly atLeast: boolean;
 }
 
 type Device = Answer<'listDevices'>[number];
@@ -80,16 +87,27 @@ export function useWaiting(account: string) {
           refusals.data ?? [],
         )
       : undefined;
+  const hasMore = devices.hasNextPage || keys.hasNextPage;
+  const newcomers = useDeviceCounts(account, { state: 'pending' }).data?.devices;
   return {
     data,
     error: devices.error ?? keys.error,
-    hasMore: devices.hasNextPage || keys.hasNextPage,
+    total: data && totalOf(data, hasMore, newcomers, keys.hasNextPage),
+    hasMore,
     loadsMore: devices.isFetchingNextPage || keys.isFetchingNextPage,
     loadMore: () => {
       if (devices.hasNextPage) void devices.fetchNextPage();
       else void keys.fetchNextPage();
     },
   };
+}
+
+/** How many wait in all: of known devices with new keys the API has no number, and they come page by page. */
+function totalOf(rows: readonly Waiting[], hasMore: boolean, newcomers: number | undefined, moreKeys: boolean): Total {
+  if (!hasMore) return { count: rows.length, atLeast: false };
+  if (newcomers === undefined) return { count: rows.length, atLeast: true };
+  const keys = rows.filter(({ what }) => what === 'key').length;
+  return { count: Math.max(newcomers + keys, rows.length), atLeast: moreKeys };
 }
 
 function queueOf(
@@ -140,10 +158,3 @@ const cameFrom = (refusal: Schema<'Refusal'> | undefined): Pick<Waiting, 'addres
   address: refusal?.address ?? null,
   attempts: refusal?.count ?? 0,
 });
-
-/** The form of an ID: `pump-17` is `aaaa-00`. What was made in one go has one form. */
-export const shapeOf = (deviceId: string): string =>
-  deviceId
-    .replaceAll(/\p{Lu}/gu, 'A')
-    .replaceAll(/\p{Ll}/gu, 'a')
-    .replaceAll(/\p{Nd}/gu, '0');

@@ -5,6 +5,7 @@ import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { OfAccount } from '../../app.tsx';
+import { noCertificates } from '../../parts/certificates-only.ts';
 import { Empty } from '../../parts/empty.tsx';
 import { Failure } from '../../parts/failure.tsx';
 import { type DroppedFile, FileDrop } from '../../parts/file-drop.tsx';
@@ -21,8 +22,9 @@ export function Explain({ account }: OfAccount) {
   const [pasted, setPasted] = useState('');
   const asking = useMutation({
     async mutationFn(bytes: Uint8Array<ArrayBuffer>) {
+      const other = noCertificates(bytes);
+      if (other !== null) throw new Error(said.notSent[other]);
       const pem = pemOf(bytes);
-      if (pem.includes('PRIVATE KEY-----')) throw new Error(said.privateKey);
       return { pem, explanation: await explainCertificates(account, bytes) };
     },
   });

@@ -12,7 +12,7 @@ import { type CertificateFields, certificatePath } from '../../parts/certificate
 import { Copy } from '../../parts/copy.tsx';
 import { Instant } from '../../parts/instant.tsx';
 import { texts } from '../../texts.ts';
-import { Confirm } from './confirm.tsx';
+import { Confirm } from '../../parts/confirm.tsx';
 import { Facts } from './facts.tsx';
 import { Mending } from './mending.tsx';
 import type { ToMend } from './refusal-list.ts';
@@ -56,7 +56,7 @@ function RegisterDialog({
   onClose,
 }: OfAccount & { ca: CertificateFields; onDone: () => void; onClose: () => void }) {
   const said = texts.refusals.mend;
-  const fields = texts.device.certificate;
+  const fields = texts.certificate;
   const [name, setName] = useState('');
   const [compared, setCompared] = useState(false);
   const register = (): Promise<unknown> =>

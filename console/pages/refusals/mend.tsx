@@ -5,9 +5,10 @@ import { Link } from 'wouter';
 import { answerOf, api, deviceName, fileBody } from '../../api/client.ts';
 import { type OperationName, useMay } from '../../api/session.tsx';
 import type { OfAccount } from '../../app.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { texts } from '../../texts.ts';
 import { AllowMove } from './allow-move.tsx';
-import { Confirm } from './confirm.tsx';
+import { Confirm } from '../../parts/confirm.tsx';
 import { deviceByItsId } from './device-by-id.ts';
 import { MendRegister } from './mend-register.tsx';
 import { Mending } from './mending.tsx';
@@ -73,10 +74,14 @@ const listing: Act = {
     answerOf(
       api.POST('/api/v1/accounts/{account}/allow-list', {
         params: { path: { account }, query: { all_or_nothing: true } },
-        ...fileBody(new TextEncoder().encode(`${deviceId}\n`)),
+        // Quoted, as an ID may have what separates fields (RFC 4180 §2).
+        ...fileBody(new TextEncoder().encode(`"${deviceId.replaceAll('"', '""')}"\n`)),
       }),
     ),
 };
+
+/** The sentence of the rule, and not a device ID in it, says that it is the allow-list's. */
+const ofAllowList = /allow-list[^"]*$/;
 
 /** Where a refusal is mended that no click mends. */
 const elsewhere: Readonly<Record<string, readonly [text: string, page: string]>> = {
@@ -105,13 +110,13 @@ export function Mend({ account, refusal }: OfAccount & { refusal: ToMend }) {
       </Mending>
     );
   }
-  const act = code === 'device_id_not_allowed' && rule.includes('allow-list') ? listing : acts[code];
+  const act = code === 'device_id_not_allowed' && ofAllowList.test(rule) ? listing : acts[code];
   if (act && deviceId !== null && may(act.operation, account)) {
     return (
       <Mending button={act.button} done={act.done}>
         {(close, onDone) => (
           <Confirm
-            title={act.title(deviceId)}
+            title={act.title(drawn(deviceId))}
             button={act.button}
             touches={[
               [account, 'devices'],

@@ -5,6 +5,7 @@ import { useDebouncedCallback } from '@mantine/hooks';
 import { useState } from 'react';
 import { useSearchParams } from 'wouter';
 import { useAddress } from '../../parts/address.ts';
+import { fieldOf, instantOf, useZone } from '../../parts/instant.tsx';
 import { texts } from '../../texts.ts';
 import { type RefusalFilters, spans } from './refusal-list.ts';
 
@@ -38,6 +39,7 @@ export function useRefusalFilters(): { filters: RefusalFilters; filtered: boolea
 export function RefusalFilterBar() {
   const said = texts.refusals;
   const { filtered, clear } = useRefusalFilters();
+  const [zone] = useZone();
   const [code, setCode] = useAddress('code');
   const [within, setWithin] = useAddress('within');
   const [since] = useAddress('since');
@@ -74,8 +76,8 @@ export function RefusalFilterBar() {
       />
       {time === between && (
         <>
-          <TypedFilter name="since" label={said.since} type="datetime-local" />
-          <TypedFilter name="until" label={said.until} type="datetime-local" />
+          <TimeFilter key={`since ${zone}`} name="since" label={said.since} />
+          <TimeFilter key={`until ${zone}`} name="until" label={said.until} />
         </>
       )}
       {filtered && (
@@ -87,9 +89,38 @@ export function RefusalFilterBar() {
   );
 }
 
-/** A filter that is typed: the address has it a moment later. */
-function TypedFilter({ name, label, type = 'search' }: { name: keyof RefusalFilters; label: string; type?: string }) {
+interface TypedProps {
+  readonly name: keyof RefusalFilters;
+  readonly label: string;
+}
+
+function TypedFilter({ name, ...props }: TypedProps) {
+  return <Typed {...props} address={useAddress(name)} type="search" />;
+}
+
+/** The address has the instant, whoever reads it in whatever zone. */
+function TimeFilter({ name, ...props }: TypedProps) {
   const [inAddress, setInAddress] = useAddress(name);
+  const [zone] = useZone();
+  return (
+    <Typed
+      {...props}
+      type="datetime-local"
+      address={[fieldOf(inAddress, zone) || null, (field) => setInAddress(instantOf(field, zone))]}
+    />
+  );
+}
+
+/** A filter that is typed: the address has it a moment later. */
+function Typed({
+  label,
+  type,
+  address: [inAddress, setInAddress],
+}: {
+  label: string;
+  type: string;
+  address: ReturnType<typeof useAddress>;
+}) {
   const [known, setKnown] = useState(inAddress);
   const [typed, setTyped] = useState(inAddress ?? '');
   // The address was changed, by this or by something else, such as the way back.

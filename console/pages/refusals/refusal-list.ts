@@ -2,6 +2,8 @@
 
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { api, pageOf, type Schema } from '../../api/client.ts';
+import { useEvery } from '../../live/live.tsx';
+import { instantOf } from '../../parts/instant.tsx';
 
 export type Refusal = Schema<'Refusal'>;
 /** What of a refusal decides how it is mended. */
@@ -20,14 +22,15 @@ export interface RefusalFilters {
 /** The lengths of `within`, in milliseconds. */
 export const spans: Readonly<Record<string, number>> = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 };
 
-const pageSize = 500;
+const pageSize = 100;
 /** What belongs to no account is in no account's events: it is looked at anew so often, in milliseconds. */
 const lookAgain = 10_000;
 
 /** Of `account`; of none where that is null. The latest first. */
 export function useRefusals(account: string | null, filters: RefusalFilters) {
+  const every = useEvery(lookAgain);
   return useInfiniteQuery({
-    queryKey: [account ?? 'server', 'refusals', filters],
+    queryKey: [account ?? '/server', 'refusals', filters],
     initialPageParam: null as { cursor: string; since: string | undefined } | null,
     // A cursor counts with the filters that it was given for.
     async queryFn({ pageParam, signal }) {
@@ -35,10 +38,10 @@ export function useRefusals(account: string | null, filters: RefusalFilters) {
       const since =
         pageParam === null
           ? span === undefined
-            ? instantOf(filters.since)
+            ? (instantOf(filters.since, 'local') ?? undefined)
             : new Date(Date.now() - span).toISOString()
           : pageParam.since;
-      const until = span === undefined ? instantOf(filters.until) : undefined;
+      const until = span === undefined ? (instantOf(filters.until, 'local') ?? undefined) : undefined;
       const query = {
         limit: pageSize,
         ...(pageParam && { cursor: pageParam.cursor }),
@@ -56,14 +59,8 @@ export function useRefusals(account: string | null, filters: RefusalFilters) {
       return { ...page, since };
     },
     getNextPageParam: ({ next, since }) => (next === null ? null : { cursor: next, since }),
-    refetchInterval: account === null ? lookAgain : false,
+    refetchInterval: account === null && every,
   });
-}
-
-/** What was typed as a local time, or stands in a link, as the API takes it. */
-function instantOf(text: string | null): string | undefined {
-  const instant = text === null ? Number.NaN : Date.parse(text);
-  return Number.isNaN(instant) ? undefined : new Date(instant).toISOString();
 }
 
 /** Refusals of one device by one rule. */

@@ -8,8 +8,10 @@ import type { OfAccount } from '../../app.tsx';
 import { useMay } from '../../api/session.tsx';
 import { useAddress } from '../../parts/address.ts';
 import { Copy } from '../../parts/copy.tsx';
+import { drawn } from '../../parts/drawn.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { Ago } from '../../parts/instant.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 import { explainCertificates } from './explain-certificates.ts';
 import { Facts } from './facts.tsx';
@@ -18,17 +20,20 @@ import type { Refusal, RefusalsByRule, RefusalsOfOne } from './refusal-list.ts';
 import { ShownCertificates } from './shown-certificates.tsx';
 import { Verdict } from './verdict.tsx';
 
-/** `of` is the account whose refusals these are; null for those of none. `cameIn`: the device was let in since the page was opened. */
+/** What came of a device since the page was opened: it joined, or somebody lets it in when it comes again. */
+export type LetIn = 'cameIn' | 'mayComeIn';
+
+/** `of` is the account whose refusals these are; null for those of none. */
 export function RefusalsOfOneCard({
   account,
   of,
   group: { deviceId, address, rules },
-  cameIn,
-}: OfAccount & { of: string | null; group: RefusalsOfOne; cameIn: boolean }) {
+  letIn,
+}: OfAccount & { of: string | null; group: RefusalsOfOne; letIn: LetIn | undefined }) {
   const said = texts.refusals;
   const [, setDevice] = useAddress('device');
   const [, setAddress] = useAddress('address');
-  const who = deviceId ?? (address === null ? said.noAddress : said.noDevice(address));
+  const who = deviceId !== null ? drawn(deviceId) : address === null ? said.noAddress : said.noDevice(address);
   const canNarrow = deviceId !== null || address !== null;
   return (
     <Paper component="article" withBorder p="md" aria-label={who}>
@@ -46,13 +51,13 @@ export function RefusalsOfOneCard({
             </Button>
           )}
         </Group>
-        {cameIn && deviceId !== null && (
+        {letIn !== undefined && deviceId !== null && (
           <Alert
             color="teal"
             variant="outline"
             role="status"
             icon={<IconCircleCheck aria-hidden />}
-            title={said.cameIn(deviceId)}
+            title={said[letIn](drawn(deviceId))}
           >
             <Anchor component={Link} href={`/accounts/${account}/devices?text=${encodeURIComponent(deviceId)}`}>
               {said.toDevice}
@@ -81,12 +86,14 @@ function ByRule({ of, rule: { code, refusals, count, first } }: { of: string | n
           {code}
         </Badge>
       </Group>
-      <Text>{latest.rule}</Text>
+      <Text>
+        <Said text={latest.rule} />
+      </Text>
       <Text size="sm">
         <Text span fw={600} inherit>
           {said.remedy}:
         </Text>{' '}
-        {latest.remedy}
+        <Said text={latest.remedy} />
       </Text>
       <Facts
         facts={[

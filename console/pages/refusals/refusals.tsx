@@ -13,7 +13,7 @@ import { Page } from '../../parts/page.tsx';
 import { texts } from '../../texts.ts';
 import { RefusalFilterBar, useRefusalFilters } from './refusal-filter-bar.tsx';
 import { grouped, useRefusals } from './refusal-list.ts';
-import { RefusalsOfOneCard } from './refusals-of-one.tsx';
+import { type LetIn, RefusalsOfOneCard } from './refusals-of-one.tsx';
 
 export function Refusals({ account }: OfAccount) {
   const said = texts.refusals;
@@ -64,11 +64,12 @@ function RefusalList({ account, of }: OfAccount & { of: string | null }) {
   const said = texts.refusals;
   const { filters, filtered, clear } = useRefusalFilters();
   const list = useRefusals(of, filters);
-  const [cameIn, setCameIn] = useState<ReadonlySet<string>>(new Set());
+  const [letIn, setLetIn] = useState<ReadonlyMap<string, LetIn | undefined>>(new Map());
   useLiveEvents(({ type, data }) => {
     const { device_id: id, state, to } = data as { device_id?: string; state?: string; to?: string };
-    const isIn = type === 'device.added' ? state === 'active' : type === 'device.state_changed' && to === 'active';
-    if (isIn && id !== undefined) setCameIn((before) => new Set(before).add(id));
+    const note = (how?: LetIn) => id !== undefined && setLetIn((before) => new Map(before).set(id, how));
+    if (type === 'device.added' && state === 'active') note('cameIn');
+    if (type === 'device.state_changed') note(to === 'active' ? 'mayComeIn' : undefined);
   });
   return (
     <Stack>
@@ -95,7 +96,7 @@ function RefusalList({ account, of }: OfAccount & { of: string | null }) {
                   account={account}
                   of={of}
                   group={group}
-                  cameIn={group.deviceId !== null && cameIn.has(group.deviceId)}
+                  letIn={group.deviceId === null ? undefined : letIn.get(group.deviceId)}
                 />
               ))}
             </Stack>

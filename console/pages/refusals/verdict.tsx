@@ -6,6 +6,7 @@ import type { Schema } from '../../api/client.ts';
 import { useFleetRootCas } from '../../api/queries.ts';
 import type { OfAccount } from '../../app.tsx';
 import { Copy } from '../../parts/copy.tsx';
+import { Said } from '../../parts/said.tsx';
 import { texts } from '../../texts.ts';
 import { Facts } from './facts.tsx';
 
@@ -22,13 +23,13 @@ export function Verdict({ account, explanation }: OfAccount & { explanation: Sch
       title={admitted ? said.admitted : said.refused}
     >
       <Stack gap="sm">
-        <Text>{admitted ? said.admittedText : rule}</Text>
+        <Text>{admitted ? said.admittedText : <Said text={rule ?? ''} />}</Text>
         {remedy !== null && (
           <Text size="sm">
             <Text span fw={600} inherit>
               {said.facts.remedy}:
             </Text>{' '}
-            {remedy}
+            <Said text={remedy} />
           </Text>
         )}
         <Facts

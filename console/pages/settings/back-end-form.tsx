@@ -5,6 +5,7 @@ import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api, type Schema } from '../../api/client.ts';
 import { Failure } from '../../parts/failure.tsx';
+import { TypedConfirmation } from '../../parts/typed-confirmation.tsx';
 import { texts } from '../../texts.ts';
 
 const lines = ['prefix', 'url', 'rewrite', 'host', 'timeout'] as const;
@@ -13,15 +14,17 @@ type Member = (typeof lines)[number] | (typeof pems)[number];
 
 const said = texts.settings.backEnds;
 
-/** `of` is the one that is changed; null for another. A back end is set whole. */
+/** `of` is the one that is changed; null for another than `all` that there are. A back end is set whole. */
 export function BackEndForm({
   account,
   of,
+  all,
   onDone,
   onClose,
 }: {
   account: string;
   of: Schema<'Upstream'> | null;
+  all: readonly Schema<'Upstream'>[];
   onDone: () => void;
   onClose: () => void;
 }) {
@@ -40,28 +43,39 @@ export function BackEndForm({
     const { value } = event.currentTarget;
     setTyped((before) => ({ ...before, [member]: value }));
   };
-  const setting = useMutation({
-    mutationFn() {
-      const { prefix, url, ...others } = typed;
-      const given = Object.fromEntries(Object.entries(others).filter(([, value]) => value.trim() !== ''));
-      return answerOf(
-        api.PUT('/api/v1/accounts/{account}/upstreams', {
-          params: { path: { account } },
-          body: { prefix, url, ...given },
-        }),
-      );
-    },
-    onSuccess() {
-      onDone();
-      onClose();
-    },
-  });
+  const [replacing, setReplacing] = useState(false);
+  const there = all.find(({ prefix }) => prefix === typed.prefix.trim());
+  const put = async (): Promise<void> => {
+    const { prefix, url, ...others } = typed;
+    const given = Object.fromEntries(Object.entries(others).filter(([, value]) => value.trim() !== ''));
+    await answerOf(
+      api.PUT('/api/v1/accounts/{account}/upstreams', {
+        params: { path: { account } },
+        body: { prefix: prefix.trim(), url: url.trim(), ...given },
+      }),
+    );
+    onDone();
+    onClose();
+  };
+  const setting = useMutation({ mutationFn: put });
+  if (replacing && there !== undefined) {
+    return (
+      <TypedConfirmation
+        title={said.changeOf(there.prefix)}
+        about={said.replaces(there.url, typed.url.trim())}
+        typed={there.prefix}
+        act={put}
+        onClose={() => setReplacing(false)}
+      />
+    );
+  }
   return (
     <Modal opened onClose={onClose} title={of === null ? said.add : said.changeOf(of.prefix)} size="lg">
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          setting.mutate();
+          if (there === undefined) setting.mutate();
+          else setReplacing(true);
         }}
       >
         <Stack>

@@ -58,7 +58,6 @@ export function BackEnds({ account, name }: { account: string; name: string }) {
             <Text>{said.none}</Text>
           ) : (
             <Rows
-              minWidth="44rem"
               label={said.title}
               heads={[said.prefix, said.url, said.proof, said.timeout, ...(maySet ? [said.change] : [])]}
             >
@@ -106,7 +105,9 @@ export function BackEnds({ account, name }: { account: string; name: string }) {
           )
         }
       </Asked>
-      {open?.is === 'form' && <BackEndForm account={account} of={open.of} onDone={changed} onClose={close} />}
+      {open?.is === 'form' && (
+        <BackEndForm account={account} of={open.of} all={upstreams.data ?? []} onDone={changed} onClose={close} />
+      )}
       {open?.is === 'preset' && <PresetForm account={account} name={name} onDone={changed} onClose={close} />}
       {open?.is === 'remove' && <Removal account={account} prefix={open.prefix} onDone={changed} onClose={close} />}
     </Section>

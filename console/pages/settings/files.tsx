@@ -10,6 +10,7 @@ import { Failure } from '../../parts/failure.tsx';
 import { type DroppedFile, FileDrop } from '../../parts/file-drop.tsx';
 import { Rows } from '../../parts/rows.tsx';
 import { Section } from '../../parts/section.tsx';
+import { TypedConfirmation } from '../../parts/typed-confirmation.tsx';
 import { texts } from '../../texts.ts';
 import { useAccountChanged } from './account-changed.ts';
 
@@ -78,25 +79,38 @@ function Setting({
 }) {
   const [file, setFile] = useState<DroppedFile | null>(null);
   const [entry, setEntry] = useState('');
-  const setting = useMutation({
-    mutationFn: ({ bytes }: DroppedFile) =>
-      answerOf(
-        api.PUT('/api/v1/accounts/{account}/files/{entry}', {
-          params: { path: { account, entry } },
-          ...fileBody(bytes),
-        }),
-      ),
-    onSuccess() {
-      onDone();
-      onClose();
-    },
-  });
+  const [replacing, setReplacing] = useState(false);
+  const set = async (): Promise<void> => {
+    if (file === null) throw new Error(said.noFile);
+    if (entry === '') throw new Error(said.noEntry);
+    await answerOf(
+      api.PUT('/api/v1/accounts/{account}/files/{entry}', {
+        params: { path: { account, entry } },
+        ...fileBody(file.bytes),
+      }),
+    );
+    onDone();
+    onClose();
+  };
+  const setting = useMutation({ mutationFn: set });
+  if (replacing) {
+    return (
+      <TypedConfirmation
+        title={said.replaceOf(entry)}
+        about={said.replaces(entry)}
+        typed={entry}
+        act={set}
+        onClose={() => setReplacing(false)}
+      />
+    );
+  }
   return (
     <Modal opened onClose={onClose} title={said.add} size="lg">
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          if (file && entry !== '') setting.mutate(file);
+          if (file !== null && files.includes(entry)) setReplacing(true);
+          else setting.mutate();
         }}
       >
         <Stack>
@@ -116,13 +130,12 @@ function Setting({
             autoComplete="off"
             spellCheck={false}
           />
-          {files.includes(entry) && <Text size="sm">{said.replaces(entry)}</Text>}
           <Failure error={setting.error} />
           <Group justify="flex-end">
             <Button variant="default" onClick={onClose}>
               {texts.common.cancel}
             </Button>
-            <Button type="submit" disabled={!file || entry === ''} loading={setting.isPending}>
+            <Button type="submit" loading={setting.isPending}>
               {said.set}
             </Button>
           </Group>

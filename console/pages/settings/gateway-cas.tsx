@@ -5,18 +5,20 @@ import { IconDownload } from '@tabler/icons-react';
 import { useState } from 'react';
 import { answerOf, api, type Impact, type Schema } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
-import { Copy } from '../../parts/copy.tsx';
+import { Copy, CopyBlock } from '../../parts/copy.tsx';
 import { Destructive } from '../../parts/destructive.tsx';
 import { download } from '../../parts/download.ts';
 import { Instant } from '../../parts/instant.tsx';
 import { Rows } from '../../parts/rows.tsx';
+import { Said } from '../../parts/said.tsx';
 import { Section } from '../../parts/section.tsx';
 import { StateBadge } from '../../parts/state-badge.tsx';
 import { texts } from '../../texts.ts';
+import { ExportKey } from '../fleet-root-cas/export-key.tsx';
 import { useAccountChanged } from './account-changed.ts';
 
 type Account = Schema<'Account'>;
-type Act = 'switch' | 'erase';
+type Act = 'switch' | 'erase' | 'export';
 
 const said = texts.settings.gatewayCas;
 
@@ -36,6 +38,11 @@ export function GatewayCas({ account, of }: { account: string; of: Account }) {
                 {said.switch}
               </Button>
             )}
+            {may('exportStandbyGatewayCaKey', account) && standby.key_state === 'held' && (
+              <Button variant="default" onClick={() => setAct('export')}>
+                {said.export}
+              </Button>
+            )}
             {may('eraseStandbyGatewayCaKey', account) && standby.key_state === 'held' && (
               <Button variant="outline" color="red" onClick={() => setAct('erase')}>
                 {said.erase}
@@ -45,11 +52,7 @@ export function GatewayCas({ account, of }: { account: string; of: Account }) {
         )
       }
     >
-      <Rows
-        minWidth="46rem"
-        label={said.title}
-        heads={[said.state, said.ends, said.custodian, said.key, said.sha256, said.certificate]}
-      >
+      <Rows label={said.title} heads={[said.state, said.ends, said.custodian, said.key, said.sha256, said.certificate]}>
         {of.gateway_cas.map((ca) => (
           <Table.Tr key={ca.id}>
             <Table.Td>{said.states[ca.state]}</Table.Td>
@@ -79,13 +82,45 @@ export function GatewayCas({ account, of }: { account: string; of: Account }) {
           </Table.Tr>
         ))}
       </Rows>
-      {standby?.key_state === 'erased' && <Text size="sm">{said.outside}</Text>}
-      {act && <Acting account={account} name={of.name} act={act} onClose={() => setAct(null)} />}
+      {standby?.key_state === 'erased' && (
+        <>
+          <Text size="sm">{said.outside}</Text>
+          <CopyBlock value={said.import(of.name)} what={said.importWhat} />
+        </>
+      )}
+      {act === 'export' && (
+        <ExportKey
+          name={said.standby(of.name)}
+          about={said.exportAbout}
+          give={(passphrase) =>
+            answerOf(
+              api.POST('/api/v1/accounts/{account}/gateway-cas/standby/export', {
+                params: { path: { account } },
+                body: { passphrase },
+              }),
+            )
+          }
+          onClose={() => setAct(null)}
+        />
+      )}
+      {act !== null && act !== 'export' && (
+        <Acting account={account} name={of.name} act={act} onClose={() => setAct(null)} />
+      )}
     </Section>
   );
 }
 
-function Acting({ account, name, act, onClose }: { account: string; name: string; act: Act; onClose: () => void }) {
+function Acting({
+  account,
+  name,
+  act,
+  onClose,
+}: {
+  account: string;
+  name: string;
+  act: 'switch' | 'erase';
+  onClose: () => void;
+}) {
   const changed = useAccountChanged(account);
   const call = (query: { dry_run: true } | { confirm: number }) => {
     const params = { path: { account }, query };
@@ -96,7 +131,7 @@ function Acting({ account, name, act, onClose }: { account: string; name: string
   return (
     <Destructive
       title={said.acts[act]}
-      about={said.abouts[act]}
+      about={<Said text={said.abouts[act]} />}
       typed={name}
       preview={() => call({ dry_run: true }) as Promise<Impact>}
       act={(confirm) => call({ confirm })}

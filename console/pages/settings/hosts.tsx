@@ -1,35 +1,23 @@
 // The hosts under which the device gateway of an account answers.
 
-import { Button, Group, Stack, Table, Text, TextInput } from '@mantine/core';
-import { useMutation } from '@tanstack/react-query';
+import { Button, Table, Text } from '@mantine/core';
 import { useState } from 'react';
 import { answerOf, api, type Impact, type Schema } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
 import { Copy } from '../../parts/copy.tsx';
 import { Destructive } from '../../parts/destructive.tsx';
-import { Failure } from '../../parts/failure.tsx';
 import { Rows } from '../../parts/rows.tsx';
 import { Section } from '../../parts/section.tsx';
 import { texts } from '../../texts.ts';
 import { useAccountChanged } from './account-changed.ts';
+import { HostForm } from './host-form.tsx';
 
 const said = texts.settings;
 
 export function Hosts({ account, of }: { account: string; of: Schema<'Account'> }) {
   const may = useMay();
   const changed = useAccountChanged(account);
-  const [host, setHost] = useState('');
   const [removing, setRemoving] = useState<string | null>(null);
-  const adding = useMutation({
-    mutationFn: () =>
-      answerOf(
-        api.POST('/api/v1/accounts/{account}/hosts', { params: { path: { account } }, body: { host: host.trim() } }),
-      ),
-    onSuccess() {
-      setHost('');
-      changed();
-    },
-  });
   const mayRemove = may('removeHost', account);
   return (
     <Section title={said.hosts} about={said.hostsAbout}>
@@ -55,34 +43,7 @@ export function Hosts({ account, of }: { account: string; of: Schema<'Account'> 
           </Table.Tr>
         ))}
       </Rows>
-      {may('addHost', account) ? (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            adding.mutate();
-          }}
-        >
-          <Stack gap="sm">
-            <Group align="flex-end">
-              <TextInput
-                label={said.hostNew}
-                description={said.hostNewAbout}
-                value={host}
-                onChange={({ currentTarget: { value } }) => setHost(value)}
-                autoComplete="off"
-                spellCheck={false}
-                maw={360}
-              />
-              <Button type="submit" variant="default" disabled={host.trim() === ''} loading={adding.isPending}>
-                {said.hostAdd}
-              </Button>
-            </Group>
-            <Failure error={adding.error} />
-          </Stack>
-        </form>
-      ) : (
-        <Text size="sm">{said.hostsOthers}</Text>
-      )}
+      {may('addHost', account) ? <HostForm account={account} /> : <Text size="sm">{said.hostsOthers}</Text>}
       {removing !== null && (
         <Removal account={account} host={removing} onDone={changed} onClose={() => setRemoving(null)} />
       )}

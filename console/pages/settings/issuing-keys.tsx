@@ -23,7 +23,6 @@ export function IssuingKeys({ of: { device_issuing_keys: keys } }: { of: Schema<
       </Alert>
       {keys.length > 0 && (
         <Rows
-          minWidth="46rem"
           label={said.title}
           heads={[said.root, said.custodian, said.state, said.exportable, said.until, said.publicKey]}
         >

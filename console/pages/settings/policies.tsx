@@ -101,7 +101,7 @@ function PolicyForm({ account, of, members }: { account: string; of: Account; me
         </SimpleGrid>
         <Group justify="space-between">
           <Text component="output" size="sm">
-            {differing.length > 0 && said.unsaved(differing.length)}
+            {said.unsaved(differing.length)}
           </Text>
           <Group>
             {differing.length > 0 && (

@@ -68,9 +68,7 @@ export function PresetForm({
             <Button variant="default" onClick={onClose}>
               {texts.common.cancel}
             </Button>
-            <Button type="submit" disabled={base.trim() === ''}>
-              {said.look}
-            </Button>
+            <Button type="submit">{said.look}</Button>
           </Group>
         </Stack>
       </form>

@@ -4,6 +4,7 @@ import './deliveries.css';
 import { Button, SegmentedControl, Stack, Table, Text } from '@mantine/core';
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { useMay } from '../../api/session.tsx';
+import { useEvery } from '../../live/live.tsx';
 import { useAddress } from '../../parts/address.ts';
 import { Asked } from '../../parts/asked.tsx';
 import { Copy } from '../../parts/copy.tsx';
@@ -41,7 +42,7 @@ export function Deliveries({
     initialPageParam: null as string | null,
     queryFn: ({ pageParam }) => calls.deliveries(webhook, state, pageParam),
     getNextPageParam: ({ next }) => next,
-    refetchInterval: lookEvery,
+    refetchInterval: useEvery(lookEvery),
   });
   const redelivering = useMutation({
     mutationFn: (delivery: string) => calls.redeliver(webhook, delivery),

@@ -24,13 +24,15 @@ export function NewWebhook({ calls, onMade, onClose }: NewWebhookProps) {
   const [ca, setCa] = useState('');
   const said = texts.webhooks;
   const making = useMutation({
-    mutationFn: () =>
-      calls.make({
+    mutationFn: async () => {
+      if (which === 'some' && types.length === 0) throw new Error(said.typesNone);
+      return calls.make({
         url: url.trim(),
         description: description.trim() === '' ? null : description.trim(),
         types: which === 'all' ? null : types,
         ca: ca.trim() === '' ? null : ca,
-      }),
+      });
+    },
     onSuccess: onMade,
   });
   return (
@@ -99,7 +101,7 @@ export function NewWebhook({ calls, onMade, onClose }: NewWebhookProps) {
             <Button variant="default" onClick={onClose}>
               {texts.common.cancel}
             </Button>
-            <Button type="submit" loading={making.isPending} disabled={which === 'some' && types.length === 0}>
+            <Button type="submit" loading={making.isPending}>
               {said.createDo}
             </Button>
           </Group>

@@ -94,7 +94,7 @@ function webhooksOf(account: string): WebhookCalls {
 
 const serverWebhooks: WebhookCalls = {
   account: null,
-  scope: 'server',
+  scope: '/server',
   making: 'createServerWebhook',
   list: () => answerOf(api.GET('/api/v1/webhooks')),
   make: (body) => answerOf(api.POST('/api/v1/webhooks', { body })),

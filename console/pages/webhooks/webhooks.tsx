@@ -2,9 +2,10 @@
 
 import { Button, Stack, Text } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import type { Schema } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
+import { useEvery } from '../../live/live.tsx';
 import { useAddress } from '../../parts/address.ts';
 import { Asked } from '../../parts/asked.tsx';
 import { Destructive } from '../../parts/destructive.tsx';
@@ -15,13 +16,15 @@ import { TypedConfirmation } from '../../parts/typed-confirmation.tsx';
 import { texts } from '../../texts.ts';
 import { NewWebhook } from './new-webhook.tsx';
 import { type Grave, hostOf, WebhookCard } from './webhook-card.tsx';
-import { impactOf, type Webhook, type WebhookCalls } from './webhook-calls.ts';
+import { impactOf, type Webhook, type WebhookCalls, webhookCalls } from './webhook-calls.ts';
 
 /** Its health changes without an event, in milliseconds. */
 const lookEvery = 10_000;
 
-export function Webhooks({ calls }: { calls: WebhookCalls }) {
-  const { account, scope } = calls;
+/** `account` is null for the server. */
+export function Webhooks({ account }: { account: string | null }) {
+  const calls = useMemo(() => webhookCalls(account), [account]);
+  const { scope } = calls;
   const may = useMay();
   const client = useQueryClient();
   const [opened, open] = useAddress('webhook');
@@ -29,12 +32,16 @@ export function Webhooks({ calls }: { calls: WebhookCalls }) {
   const [told, setTold] = useState<Schema<'MadeWebhook'> | null>(null);
   const [grave, setGrave] = useState<{ act: Grave; webhook: Webhook } | null>(null);
   const said = texts.webhooks;
-  const query = useQuery({ queryKey: [scope, 'webhooks'], queryFn: calls.list, refetchInterval: lookEvery });
+  const query = useQuery({ queryKey: [scope, 'webhooks'], queryFn: calls.list, refetchInterval: useEvery(lookEvery) });
   const askAgain = () => void client.invalidateQueries({ queryKey: [scope, 'webhooks'] });
   const mayChange = may(calls.making, account ?? undefined);
   const create = mayChange ? <Button onClick={() => setCreating(true)}>{said.create}</Button> : null;
   return (
-    <Page title={said.title} about={account === null ? said.aboutServer : said.aboutAccount} actions={create}>
+    <Page
+      title={account === null ? said.titleServer : said.title}
+      about={account === null ? said.aboutServer : said.aboutAccount}
+      actions={create}
+    >
       <Asked query={query}>
         {(webhooks) =>
           webhooks.length === 0 ? (

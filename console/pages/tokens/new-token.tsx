@@ -6,7 +6,7 @@ import { useState } from 'react';
 import type { Schema } from '../../api/client.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { texts } from '../../texts.ts';
-import { RoleChoice } from './role-choice.tsx';
+import { RoleChoice } from '../operators/role-choice.tsx';
 import type { TokenCalls } from './token-calls.ts';
 
 const day = 86_400_000;

@@ -2,7 +2,7 @@
 
 import { answerOf, api, type Impact, type Page, pageOf, type Schema } from '../../api/client.ts';
 import type { OperationName } from '../../api/session.tsx';
-import { type AccountRole, accountRoles, type ServerRole, serverRoles } from './role-choice.tsx';
+import { type AccountRole, accountRoles, type ServerRole, serverRoles } from '../operators/role-choice.tsx';
 
 export type Token = Schema<'Token'>;
 export interface NewTokenBody {
@@ -61,7 +61,7 @@ const removeOfServer = (token: string, query: { dry_run?: boolean; confirm?: num
   answerOf(api.DELETE('/api/v1/tokens/{token}', { params: { path: { token }, query } }));
 const serverTokens: TokenCalls = {
   account: null,
-  key: ['server', 'tokens'],
+  key: ['/server', 'tokens'],
   roles: serverRoles,
   making: 'createToken',
   revoking: 'revokeToken',

@@ -2,7 +2,7 @@
 
 import { Alert, Badge, Button, List, Stack, Table, Text } from '@mantine/core';
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import type { Schema } from '../../api/client.ts';
 import { useMay } from '../../api/session.tsx';
 import { Asked } from '../../parts/asked.tsx';
@@ -16,15 +16,17 @@ import { StateBadge } from '../../parts/state-badge.tsx';
 import { texts } from '../../texts.ts';
 import { MadeToken } from './made-token.tsx';
 import { NewToken } from './new-token.tsx';
-import { type Token, type TokenCalls } from './token-calls.ts';
+import { type Token, tokenCalls } from './token-calls.ts';
 
 /** Tokens that end so soon are told of, in milliseconds. */
 const soon = 14 * 86_400_000;
 const endsSoon = ({ state, not_after }: Token): boolean =>
   state === 'active' && Date.parse(not_after) - Date.now() < soon;
 
-export function Tokens({ calls }: { calls: TokenCalls }) {
-  const { account, key } = calls;
+/** `account` is null for the server, with the tokens of all accounts. */
+export function Tokens({ account }: { account: string | null }) {
+  const calls = useMemo(() => tokenCalls(account), [account]);
+  const { key } = calls;
   const may = useMay();
   const client = useQueryClient();
   const [creating, setCreating] = useState(false);
@@ -54,7 +56,11 @@ export function Tokens({ calls }: { calls: TokenCalls }) {
   ];
 
   return (
-    <Page title={said.title} about={account === null ? said.aboutServer : said.aboutAccount} actions={create}>
+    <Page
+      title={account === null ? said.titleServer : said.title}
+      about={account === null ? said.aboutServer : said.aboutAccount}
+      actions={create}
+    >
       <Asked query={query}>
         {({ pages }) => {
           const tokens = pages.flatMap(({ rows }) => rows);

@@ -3,8 +3,8 @@
 import { Button, Group, Modal, Stack, Text } from '@mantine/core';
 import { type QueryKey, useMutation, useQueryClient } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
-import { Failure } from '../../parts/failure.tsx';
-import { texts } from '../../texts.ts';
+import { Failure } from './failure.tsx';
+import { texts } from '../texts.ts';
 
 /** `touches` are the keys of what is asked for again afterwards. Where `ready` is false, something has to be filled in first. */
 export function Confirm({
@@ -16,21 +16,24 @@ export function Confirm({
   onDone,
   onClose,
   children,
+  focused = typeof children === 'string',
 }: {
   title: string;
   button: string;
   touches: readonly QueryKey[];
   ready?: boolean;
   act: () => Promise<unknown>;
-  onDone: () => void;
+  onDone?: () => void;
   onClose: () => void;
   children: ReactNode;
+  /** Whether the button that does it has the focus: where there is nothing to be filled in before. */
+  focused?: boolean;
 }) {
   const client = useQueryClient();
   const doing = useMutation({
     mutationFn: act,
     async onSuccess() {
-      onDone();
+      onDone?.();
       onClose();
       await Promise.all(touches.map((queryKey) => client.invalidateQueries({ queryKey })));
     },
@@ -50,7 +53,12 @@ export function Confirm({
             <Button variant="default" onClick={onClose}>
               {texts.common.cancel}
             </Button>
-            <Button type="submit" disabled={!ready} loading={doing.isPending}>
+            <Button
+              type="submit"
+              disabled={!ready}
+              loading={doing.isPending}
+              {...(focused && { 'data-autofocus': true })}
+            >
               {button}
             </Button>
           </Group>
