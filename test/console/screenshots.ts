@@ -1,6 +1,7 @@
-// `npm run screenshots [-- DIR]`: pictures of every page of the console, of a server with real devices, light and dark, wide and narrow.
+// `npm run screenshots [-- DIR]`: the pictures of docs/console.md, of a server with real devices; into DIR those of every page of the
+// console, light and dark, narrow and wide.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Console } from '../support/console.ts';
 import { makeOperator } from '../support/cookie-jar.ts';
@@ -12,6 +13,7 @@ import { type Credentials, Pki } from '../support/pki.ts';
 
 /** Those of the docs are 1280 px wide; the others are there to be looked at. */
 const docs = join(import.meta.dirname, '../../docs/console');
+const shown = new Set(readFileSync(`${docs}.md`, 'utf8').match(/(?<=console\/)[\w-]+(?=\.png)/g));
 const [elsewhere] = process.argv.slice(2);
 const widths = elsewhere === undefined ? [1280] : [360, 1280, 2560];
 const dir = elsewhere ?? docs;
@@ -112,6 +114,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of widths) {
     const page = await console.page('/', { colorScheme, viewport: { width, height: 900 } });
     for (const [name, path] of Object.entries(pages)) {
+      if (elsewhere === undefined && !shown.has(`${name}-${colorScheme}`)) continue;
       await page.goto(path);
       await page.getByRole('heading', { level: 1 }).waitFor();
       // The stream of events never ends, so the network is never idle: what is asked for has come when no placeholder is left.
