@@ -160,7 +160,7 @@ export const texts = {
     zoneLocal: 'In my zone',
     zoneUtc: 'In UTC',
     signs: { connecting: 'Connecting…', live: 'Live', cut: 'Cut off', paused: 'Paused' },
-    again: (seconds: number) => `; trying again ${seconds <= 1 ? 'now' : `in ${seconds} s`}`,
+    again: (seconds: number) => `trying again ${seconds <= 1 ? 'now' : `in ${seconds} s`}`,
     pause: (sign: string) => `${sign}: pause what changes by itself`,
     goOn: (sign: string) => `${sign}: go on, and ask for everything again`,
     pages: {

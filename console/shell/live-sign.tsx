@@ -34,9 +34,9 @@ export function LiveSign() {
           data-live={state.is}
         >
           {word}
-          {state.is === 'cut' && <Again at={state.again} />}
         </Button>
       </Tooltip>
+      {state.is === 'cut' && <Again at={state.again} />}
       <span role="status" className="visually-hidden">
         {spoken !== null && said.signs[spoken]}
       </span>

@@ -178,6 +178,7 @@ describe('the approval queue in the console', () => {
       else {
         assert.deepEqual(await axe(page), []);
         await dialog.getByRole('button', { name: 'Copy what has to be typed' }).click();
+        await dialog.getByRole('status').filter({ hasText: 'Copied' }).waitFor({ state: 'attached' });
         await typed.press('Control+V');
       }
       await dialog.getByRole('button', { name: `Reject ${name}` }).click();
