@@ -73,9 +73,9 @@ export function needs(...programs: Program[]): string | false {
 
 /**
  * How often a story is told in which something dies, of the number of times that it is to hold: each costs the start of a
- * program. A few times where nobody asked for everything, a third of them in `.ci/run`, all with FLEETROOT_TEST_KILLS=all.
+ * program. A few times where nobody asked for everything, a fifth of them in `.ci/run`, all with FLEETROOT_TEST_KILLS=all.
  */
 export function deaths(all: number): number {
   if (process.env['FLEETROOT_TEST_KILLS'] === 'all') return all;
-  return Math.ceil(process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? all / 3 : all / 12);
+  return Math.ceil(process.env['FLEETROOT_TEST_REQUIRE'] === 'all' ? all / 5 : all / 12);
 }
